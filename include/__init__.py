@@ -1,0 +1,1 @@
+"""The trade: every stage of continuous training, callable without Airflow."""

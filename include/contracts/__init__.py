@@ -1,0 +1,1 @@
+"""Frozen types that every room speaks. Standard library and pydantic only."""

@@ -1,0 +1,115 @@
+"""One body, three ways to call it: a function, an Airflow task, `python -m include.<stage> STEP --spec FILE`.
+
+The public functions of `include/<stage>/__main__.py` are the stage's steps: they take and return plain JSON values.
+This file finds them, measures what they use, writes it into the ledger, and turns errors into three lines.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import logging
+import os
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from include.contracts.errors import EvergreenError
+from include.contracts.record import Kind, Record
+from include.contracts.training import Cost
+
+log = logging.getLogger("evergreen")
+
+Json = dict[str, Any]
+EXIT = {"DataError": 65, "ModelError": 66, "PolicyError": 67, "InfraError": 75}
+"""Exit codes by class of error; 75 (EX_TEMPFAIL) is the one that a retry may mend."""
+
+
+def run(stage: str, step: str, arguments: Json, run_id: str = "") -> Json:
+    """Run one step of a stage and put its cost into the ledger.
+
+    Args:
+        stage: Package under `include`, such as `ingestion`.
+        step: Public function of its `__main__`, such as `land`.
+        arguments: Keyword arguments of the step; `use_case` is always among them.
+        run_id: DAG run on whose behalf it runs.
+
+    Returns:
+        What the step returned.
+    """
+    return call(_steps(importlib.import_module(f"include.{stage}.__main__"))[step], stage, arguments, run_id)
+
+
+def call(step: Callable[..., Json], stage: str, arguments: Json, run_id: str = "") -> Json:
+    """Call a step, measured; an error is logged in three lines before anything else."""
+    started, used = time.monotonic(), _cpu_seconds()
+    try:
+        return step(**arguments)
+    except EvergreenError as error:
+        log.error("%s", error)
+        raise
+    finally:
+        cost = Cost(
+            seconds=time.monotonic() - started,
+            cpu_seconds=_cpu_seconds() - used,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
+        _record_cost(stage, step.__name__, arguments, cost, run_id)
+
+
+def main(stage: str, argv: list[str] | None = None) -> int:
+    """Command line of a stage.
+
+    Returns:
+        0, or the exit code of the error's class.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    module = sys.modules["__main__"]
+    steps = _steps(module)
+    parser = argparse.ArgumentParser(prog=f"python -m include.{stage}", description=module.__doc__)
+    for name, step in steps.items():
+        parser.add_argument_group(f"step {name}", inspect.getdoc(step))
+    optional = "?" if len(steps) == 1 else None
+    parser.add_argument("step", choices=sorted(steps), nargs=optional, default=next(iter(steps)))
+    parser.add_argument("--spec", required=True, type=Path, help="JSON file with the step's arguments")
+    given = parser.parse_args(argv)
+    try:
+        print(json.dumps(call(steps[given.step], stage, json.loads(given.spec.read_text()))))
+    except EvergreenError as error:
+        return EXIT[type(error).__name__]
+    return 0
+
+
+def _steps(module: ModuleType) -> dict[str, Callable[..., Json]]:
+    return {
+        name: member
+        for name, member in vars(module).items()
+        if inspect.isfunction(member) and member.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+def _cpu_seconds() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _record_cost(stage: str, step: str, arguments: Json, cost: Cost, run_id: str) -> None:
+    from include.ledger import Ledger
+    from include.settings import settings
+
+    now = datetime.now(UTC)
+    record = Record(
+        use_case=arguments["use_case"],
+        kind=Kind.STAGE_COST,
+        key=f"{stage}.{step}/{uuid.uuid4().hex}",
+        as_of=arguments.get("as_of") or now,
+        payload={"stage": stage, "step": step, **cost.model_dump()},
+        run_id=run_id or os.environ.get("EVERGREEN_RUN_ID", ""),
+    )
+    Ledger.at(settings().ledger_url).append(record)

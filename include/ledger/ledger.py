@@ -1,0 +1,160 @@
+"""Append, find, and change the champion row by compare-and-swap (SQLAlchemy; SQLite or Postgres)."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    NullPool,
+    RowMapping,
+    Select,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from include.contracts.record import Kind, Record
+from include.contracts.verdict import Champion
+from include.ledger.schema import CHAMPION, RECORD
+
+
+class Ledger:
+    """The record of every decision.
+
+    Args:
+        engine: Engine of a migrated database; `Ledger.at` makes one from a URL.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def at(cls, url: str) -> "Ledger":
+        """The ledger at a SQLAlchemy URL, created on first use."""
+        return cls(_engine(url))
+
+    def append(self, record: Record) -> Record:
+        """Write a record once.
+
+        Returns:
+            The record as it stands in the ledger: the earlier one where (use case, kind, key) was already written.
+        """
+        row = {
+            **record.model_dump(mode="json", include={"use_case", "key", "run_id", "payload"}),
+            "kind": record.kind.value,
+            "as_of": record.as_of,
+            "created_at": datetime.now(UTC),
+        }
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(insert(RECORD).values(row))
+        except IntegrityError:  # the unique key holds: somebody wrote this fact before
+            pass
+        found = self.get(record.use_case, record.kind, record.key)
+        if found is None:
+            raise LookupError(f"{record.kind} {record.key} was refused by the ledger for another reason than its key")
+        return found
+
+    def get(self, use_case: str, kind: Kind, key: str) -> Record | None:
+        """One record by its key."""
+        query = _records(use_case, kind).where(RECORD.c.key == key)
+        return next(iter(self._read(query)), None)
+
+    def find(self, use_case: str, *kinds: Kind, prefix: str = "") -> list[Record]:
+        """All records of `kinds` whose key begins with `prefix`, oldest first."""
+        query = _records(use_case, *kinds)
+        if prefix:
+            query = query.where(RECORD.c.key.startswith(prefix, autoescape=True))
+        return self._read(query)
+
+    def newest(self, use_case: str, *kinds: Kind) -> Record | None:
+        """The newest record of `kinds`."""
+        query = _records(use_case, *kinds).order_by(None).order_by(RECORD.c.id.desc()).limit(1)
+        return next(iter(self._read(query)), None)
+
+    def position(self, use_case: str) -> int:
+        """Id of the newest record: a cheap answer to "has anything happened?"."""
+        query = select(func.max(RECORD.c.id)).where(RECORD.c.use_case == use_case)
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def champion(self, use_case: str) -> Champion | None:
+        """The champion row, or None before the first promotion."""
+        query = select(CHAMPION.c.payload).where(CHAMPION.c.use_case == use_case)
+        with self.engine.connect() as connection:
+            payload = connection.execute(query).scalar()
+        return Champion.model_validate(payload) if payload else None
+
+    def swap_champion(self, champion: Champion, run_id: str = "") -> bool:
+        """Make `champion` the row if the row still is at the revision before, and record the change with it.
+
+        Returns:
+            False where somebody else changed the row first; nothing is written then.
+        """
+        values = {"revision": champion.revision, "payload": champion.model_dump(mode="json")}
+        try:
+            with self.engine.begin() as connection:
+                if champion.revision == 1:
+                    connection.execute(insert(CHAMPION).values(use_case=champion.use_case, **values))
+                else:
+                    matched = connection.execute(
+                        update(CHAMPION)
+                        .where(CHAMPION.c.use_case == champion.use_case, CHAMPION.c.revision == champion.revision - 1)
+                        .values(**values)
+                    )
+                    if matched.rowcount != 1:
+                        return False
+                connection.execute(
+                    insert(RECORD).values(
+                        use_case=champion.use_case,
+                        kind=Kind.PROMOTED.value,
+                        key=str(champion.revision),
+                        as_of=champion.since,
+                        created_at=datetime.now(UTC),
+                        run_id=run_id,
+                        payload=values["payload"],
+                    )
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    def _read(self, query: "Select[Any]") -> list[Record]:
+        with self.engine.connect() as connection:
+            return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def _records(use_case: str, *kinds: Kind) -> "Select[Any]":
+    names = [kind.value for kind in kinds]
+    return select(RECORD).where(RECORD.c.use_case == use_case, RECORD.c.kind.in_(names)).order_by(RECORD.c.id)
+
+
+def _record(row: RowMapping) -> Record:
+    fields = dict(row)
+    for name in ("as_of", "created_at"):  # SQLite gives back naive times; all of them were written in UTC
+        fields[name] = fields[name].replace(tzinfo=UTC) if fields[name].tzinfo is None else fields[name]
+    return Record.model_validate(fields)
+
+
+@lru_cache(maxsize=8)
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)  # tasks fork and live for seconds: nothing to pool
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune_sqlite)
+    if not inspect(engine).has_table("ledger_version"):
+        from include.ledger.migrate import migrate  # here: alembic is 0.2 s that a finished ledger never pays
+
+        migrate(engine)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA busy_timeout = 30000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
