@@ -82,7 +82,7 @@ def main(stage: str, argv: list[str] | None = None) -> int:
     try:
         print(json.dumps(call(steps[given.step], stage, json.loads(given.spec.read_text()))))
     except EvergreenError as error:
-        return EXIT[type(error).__name__]
+        return next(EXIT[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in EXIT)
     return 0
 
 

@@ -36,7 +36,8 @@ class RetrainRequest(Frozen):
         id: The DAG run id.
         rule: Why.
         automatic: Asked by the policy, not by a person or an upstream job.
-        data_version: Digest of the newest committed snapshot when it was asked.
+        data_version: Digest of the featured batches when it was asked.
+        declaration: Digest of the part of the declaration that decides a training.
         outcome: None while it is open.
     """
 
@@ -46,6 +47,7 @@ class RetrainRequest(Frozen):
     as_of: Utc
     data_version: str
     reason: str
+    declaration: str = ""
     outcome: Outcome | None = None
     closed_as_of: Utc | None = None
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from include.contracts.frozen import Frozen
 
@@ -13,6 +13,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
 """A name that is safe in paths, DAG ids, table names and URLs."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+Duration = Annotated[timedelta, Field(strict=True, ge=timedelta(0))]
+"""A timedelta in Python; ISO 8601 in JSON. Strict, or `cooldown=7` would quietly mean seven seconds."""
+
+Length = Annotated[timedelta, Field(strict=True, gt=timedelta(0))]
+"""A `Duration` longer than nothing."""
 
 
 class BinaryClassification(Frozen):
@@ -173,7 +179,7 @@ class Monitoring(Frozen):
         ignore: Columns that drift by nature (a calendar) and are reported, never counted.
     """
 
-    window: timedelta = timedelta(days=7)
+    window: Length = timedelta(days=7)
     minimum_rows: PositiveInt = 1_000
     minimum_reference: PositiveInt = 5_000
     effect_floor: PositiveFloat = 0.1
@@ -189,7 +195,7 @@ class NOfM(Frozen):
     m: PositiveInt
 
     def __init__(self, n: int, m: int) -> None:
-        super().__init__(n=n, m=m)
+        BaseModel.__init__(self, n=n, m=m)
 
     @model_validator(mode="after")
     def _n_within_m(self) -> "NOfM":
@@ -220,10 +226,10 @@ class Retraining(Frozen):
     minimum_metric: float | None = None
     drift: bool = True
     clear: Share = 0.7
-    cooldown: timedelta = timedelta(days=1)
+    cooldown: Length = timedelta(days=1)
     at_most_per_week: PositiveInt = 3
     breaker: PositiveInt = 3
-    maximum_age: timedelta | None = None
+    maximum_age: Length | None = None
 
     @field_validator("cooldown")
     @classmethod
@@ -244,7 +250,7 @@ class Gate(Frozen):
         bootstraps: Resamples of the paired bootstrap.
     """
 
-    fresh: timedelta = timedelta(days=10)
+    fresh: Length = timedelta(days=10)
     minimum_rows: PositiveInt = 500
     margin: float = Field(default=0.0, ge=0)
     maximum_calibration_error: PositiveFloat = 0.05
@@ -276,7 +282,7 @@ class UseCase(Frozen):
     task: Task
     entity_keys: tuple[str, ...] = Field(min_length=1)
     event_time: str
-    label_delay: timedelta = timedelta(days=1)
+    label_delay: Duration = timedelta(days=1)
     cadence: Cadence = Cadence.DAILY
     timezone: str = "UTC"
     feature_service: str
@@ -292,7 +298,10 @@ class UseCase(Frozen):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, timezone: str) -> str:
-        ZoneInfo(timezone)
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError: pydantic would let it through
+            raise ValueError("expected a zone of the IANA list, such as Europe/Berlin") from error
         return timezone
 
     @property

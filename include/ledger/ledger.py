@@ -78,6 +78,14 @@ class Ledger:
         query = _records(use_case, *kinds).order_by(None).order_by(RECORD.c.id.desc()).limit(1)
         return next(iter(self._read(query)), None)
 
+    def latest(self, use_case: str, *kinds: Kind) -> datetime | None:
+        """The latest `as_of` among the records of `kinds`."""
+        names = [kind.value for kind in kinds]
+        query = select(func.max(RECORD.c.as_of)).where(RECORD.c.use_case == use_case, RECORD.c.kind.in_(names))
+        with self.engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
+
     def position(self, use_case: str) -> int:
         """Id of the newest record: a cheap answer to "has anything happened?"."""
         query = select(func.max(RECORD.c.id)).where(RECORD.c.use_case == use_case)

@@ -7,8 +7,10 @@ from types import ModuleType
 
 from include.contracts.errors import PolicyError
 from include.contracts.use_case import UseCase
+from include.use_cases.explain import DeclarationError, explain
 
 FOLDER = Path(__file__).parent
+MODULES = ("source", "expectations", "features")
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,16 @@ class Parts:
     features: ModuleType
 
 
+def names() -> list[str]:
+    """Folders with a `use_case.py`, sound or not, sorted."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/use_case.py"))
+
+
 def catalogue() -> Catalogue:
     """Import every declaration; only `use_case.py` files, so that it is cheap at DAG parse time."""
     use_cases: dict[str, UseCase] = {}
     broken: dict[str, PolicyError] = {}
-    for path in sorted(FOLDER.glob("*/use_case.py")):
-        name = path.parent.name
+    for name in names():
         try:
             use_cases[name] = declaration(name)
         except PolicyError as error:
@@ -53,10 +59,35 @@ def declaration(name: str) -> UseCase:
     Raises:
         PolicyError: If it is missing or broken; names file, field and mend.
     """
-    raise NotImplementedError
+    if name not in names():
+        raise DeclarationError.missing(name, names())
+    module = load(name, "use_case")
+    found = getattr(module, "USE_CASE", None)
+    if not isinstance(found, UseCase):
+        got = "nothing of that name" if found is None else f"a {type(found).__name__}"
+        raise DeclarationError.of(name, "use_case", "USE_CASE", f"got {got}, expected USE_CASE = UseCase(...)")
+    if found.name != name:
+        cause = f'got "{found.name}", expected "{name}", the name of its folder'
+        raise DeclarationError.of(name, "use_case", "UseCase.name", cause)
+    return found
 
 
 def parts(name: str) -> Parts:
-    """The use case with its modules, imported now (heavy: call it inside a task)."""
-    modules = {m: importlib.import_module(f"{__package__}.{name}.{m}") for m in ("source", "expectations", "features")}
-    return Parts(declaration(name), **modules)
+    """The use case with its modules, imported now (heavy: call it inside a task).
+
+    Raises:
+        PolicyError: If the declaration or one of the modules cannot be imported.
+    """
+    return Parts(declaration(name), **{module: load(name, module) for module in MODULES})
+
+
+def load(name: str, module: str) -> ModuleType:
+    """Import one module of a use case.
+
+    Raises:
+        PolicyError: Whatever went wrong in it, said in terms of its file.
+    """
+    try:
+        return importlib.import_module(f"{__package__}.{name}.{module}")
+    except (Exception, SystemExit) as error:  # user land: any mistake there stays one error here
+        raise explain(error, name, module) from error

@@ -1,0 +1,60 @@
+# Everything that people, hooks and CI call. `make` alone lists it.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+MONTHS ?= 6
+HOME_DIR ?= .evergreen
+# Without bytecode every import is two to three times slower, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+export PYTHONUNBUFFERED := 1
+export DO_NOT_TRACK := true
+export GX_ANALYTICS_ENABLED := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo up test test-unit test-integration lint types check clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.complete  ## make .venv from the lock, with compiled bytecode
+
+$(VENV)/.complete: requirements.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else f"setup: python {sys.version.split()[0]} found, 3.11 to 3.13 needed; next step: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "setup: this python has no venv module; next step: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.txt
+	@touch $@
+
+lock: | setup  ## remake requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.txt
+
+demo: setup  ## live through flights of 2013 (MONTHS=12 the year, S3=1 on S3, KEEP=1 leaves it up)
+	$(BIN)/python -m include.demo --months $(MONTHS) $(if $(S3),--s3) $(if $(KEEP),--keep)
+
+up: setup  ## start the same Airflow to stay; Ctrl-C ends it
+	$(BIN)/python -m include.local up --home $(HOME_DIR)
+
+test: setup  ## everything: unit, architecture, dags, plugins, use cases, integration
+	$(BIN)/python -m pytest tests
+
+test-unit: setup  ## what needs no process of its own
+	$(BIN)/python -m pytest tests -m "not integration"
+
+test-integration: setup  ## the loop through a real Airflow
+	$(BIN)/python -m pytest tests -m integration
+
+lint: setup  ## ruff: style, imports, security, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict
+	$(BIN)/mypy
+
+check: lint types test  ## what CI runs
+
+clean:  ## remove what can be made again (not the state in .evergreen)
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

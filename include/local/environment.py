@@ -1,0 +1,86 @@
+"""The environment in which a local Airflow runs: every setting that differs from Airflow's own defaults, with the why."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from include.contracts.frozen import Frozen
+from include.local.credentials import USER, Credentials, passwords_file
+from include.settings import PROJECT
+
+PRELOAD = "pandas,polars,pyarrow.parquet,deltalake,duckdb,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently"
+"""Imported once by the scheduler before it forks its workers: 20 s of imports that each task would pay again."""
+
+
+class Ports(Frozen):
+    """Ports of 127.0.0.1 that Airflow listens on."""
+
+    api: int
+    worker_logs: int
+    trigger_logs: int
+
+
+def airflow_environment(
+    folder: Path, ports: Ports, secrets: Credentials, settings: Mapping[str, str], parallelism: int
+) -> dict[str, str]:
+    """The whole environment of the four components.
+
+    Args:
+        folder: AIRFLOW_HOME.
+        settings: `EVERGREEN_*` variables, and `AIRFLOW__*` ones that win over those here.
+        parallelism: Tasks that run at the same time.
+    """
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("AIRFLOW") and key != "PYTHONDONTWRITEBYTECODE"  # imports are 2-3x slower with it
+    }
+    url = f"http://127.0.0.1:{ports.api}"
+    return {
+        **inherited,
+        **_python(inherited),
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": str(parallelism),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": secrets.fernet,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(folder)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(ports.api),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": secrets.api,
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_logs),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_logs),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.15",  # the default, 1 s, is most of a task's latency
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "EVERGREEN_PRELOAD": PRELOAD,
+        **settings,
+    }
+
+
+def _python(inherited: Mapping[str, str]) -> dict[str, str]:
+    local = ",".join(filter(None, [inherited.get("NO_PROXY", ""), "127.0.0.1,localhost"]))
+    return {
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+        "POLARS_MAX_THREADS": "2",
+        "NO_PROXY": local,
+        "no_proxy": local,
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "FEAST_USAGE": "False",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }

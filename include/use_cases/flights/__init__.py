@@ -1,0 +1,1 @@
+"""Use case `flights`: will this flight from New York arrive more than 15 minutes late?"""
