@@ -20,11 +20,14 @@ class Settings(BaseSettings):
         ledger_url: SQLAlchemy URL of the ledger.
         mlflow_uri: MLflow tracking and registry URI.
         mlflow_artifacts: Where MLflow keeps artifacts of new experiments; empty for the server's own choice.
+        mlflow_ui: URL of MLflow's pages, for the buttons in Airflow; empty for none.
         feast_registry: SQLAlchemy URL of Feast's SQL registry.
         feast_online: Path of Feast's SQLite online store, or `redis://host:port/db`.
+        feature_repo: Folder of `feature_store.yaml` and the use cases' Feast declarations.
         trainer: Where training runs.
         device: `cpu` or `cuda`.
         threads: Threads of one task.
+        watch_seconds: Time between two looks of the drift watch at the ledger.
     """
 
     model_config = SettingsConfigDict(env_prefix="EVERGREEN_", frozen=True)
@@ -36,11 +39,14 @@ class Settings(BaseSettings):
     ledger_url: str = ""
     mlflow_uri: str = ""
     mlflow_artifacts: str = ""
+    mlflow_ui: str = ""
     feast_registry: str = ""
     feast_online: str = ""
+    feature_repo: Path = PROJECT / "feature_repo"
     trainer: Literal["process", "kubernetes"] = "process"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=2, ge=1)
+    watch_seconds: float = Field(default=3.0, gt=0)
 
     def model_post_init(self, _: object) -> None:
         """Derive what was not given from `home`."""
@@ -62,6 +68,6 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings as the environment says now."""
     found = Settings()
-    if not found.lake.startswith("s3://"):
+    if any(str(found.home) in str(place) for name, place in found if name != "home"):
         found.home.mkdir(parents=True, exist_ok=True)
     return found
