@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         trainer: Where training runs.
         device: `cpu` or `cuda`.
         threads: Threads of one task.
+        git_commit: Commit of the project, kept with every model that it trains.
         watch_seconds: Time between two looks of the drift watch at the ledger.
     """
 
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     trainer: Literal["process", "kubernetes"] = "process"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=2, ge=1)
+    git_commit: str = "unknown"
     watch_seconds: float = Field(default=3.0, gt=0)
 
     def model_post_init(self, _: object) -> None:

@@ -93,6 +93,7 @@ class ValidationReport(Frozen):
         evaluated: Expectations evaluated; less than declared is a failure.
         success: All evaluated, none failed.
         report_uri: The readable report.
+        override: Why a person released the batch although expectations failed; empty where nobody did.
     """
 
     batch: str
@@ -102,6 +103,7 @@ class ValidationReport(Frozen):
     success: bool
     failures: tuple[ExpectationOutcome, ...] = ()
     report_uri: str = ""
+    override: str = ""
     rows: dict[str, int] = Field(default_factory=dict)
 
 

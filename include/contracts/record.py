@@ -12,6 +12,7 @@ class Kind(StrEnum):
     BATCH_LANDED = "batch_landed"  # key: batch@digest; LandedBatch
     BATCH_VALIDATED = "batch_validated"  # key: suite/batch@digest; ValidationReport
     BATCH_QUARANTINED = "batch_quarantined"  # key: suite/batch@digest; ValidationReport
+    QUARANTINE_RULED = "quarantine_ruled"  # key: suite/batch@digest/n; {"ruling": "released", "reason": .., "by": ..}
     BATCH_COMMITTED = "batch_committed"  # key: batch@digest; DatasetSnapshot of the raw tables
     FEATURES_BUILT = "features_built"  # key: batch@digest; DatasetSnapshot, digest of the raw one
     FEATURES_MATERIALIZED = "features_materialized"  # key: batch@digest; {"keys": .., "checked": .., "rows": ..}

@@ -84,6 +84,7 @@ class Champion(Frozen):
         metric: Deciding metric in the evaluation that made it champion.
         previous: Version that it replaced; rollback goes there.
         since: `as_of` of the promotion.
+        reason: Why it became champion where no accepted verdict says so: a rollback, a person's override.
     """
 
     use_case: str
@@ -96,3 +97,4 @@ class Champion(Frozen):
     evaluation: str
     previous: int | None = None
     since: Utc
+    reason: str = ""

@@ -42,7 +42,7 @@ class Lake:
         except TableNotFoundError:
             return None
 
-    def commit(self, table: str, batch: str, digest: str, rows: "pa.Table") -> TableVersion:
+    def commit(self, table: str, batch: str, digest: str, rows: "pa.Table", new_columns: bool = False) -> TableVersion:
         """Replace the partition of `batch` by `rows` in one transaction, unless this content is already there.
 
         Args:
@@ -50,6 +50,7 @@ class Lake:
             batch: Partition value.
             digest: Digest of the inputs that made the rows; kept in the commit, and looked for first.
             rows: The new content of the partition, without the partition column.
+            new_columns: Whether `rows` may bring columns that the table does not have yet, or leave some out.
         """
         from deltalake import CommitProperties, write_deltalake
 
@@ -63,6 +64,7 @@ class Lake:
             rows.append_column(BATCH, _constant(batch, rows.num_rows)),
             mode="overwrite",
             partition_by=[BATCH],
+            schema_mode="merge" if new_columns else None,
             predicate=f"{BATCH} = '{batch}'" if self.open(table) else None,
             storage_options=storage_options(self.root),
             commit_properties=CommitProperties(
@@ -87,6 +89,12 @@ class Lake:
             rows=int(newest["rows"]),
             digest=digest,
         )
+
+    def contents(self, table: str) -> dict[str, str]:
+        """Digest of what each batch holds now, by batch."""
+        opened = self.open(table)
+        commits = opened.history() if opened else []
+        return {c["batch"]: c["digest"] for c in reversed(commits) if "batch" in c}
 
     def scan(
         self, table: str, batches: Iterable[str] | None = None, version: int | None = None

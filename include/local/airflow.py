@@ -18,7 +18,7 @@ import requests
 from include.contracts.errors import InfraError
 from include.local.api import Api
 from include.local.credentials import USER, credentials, passwords_file
-from include.local.environment import Ports, airflow_environment
+from include.local.environment import PRELOAD, Ports, airflow_environment
 from include.local.process import Process, free_ports, stop_all
 from include.settings import PROJECT
 
@@ -84,7 +84,8 @@ class Airflow:
 
     def start_component(self, component: str) -> None:
         """Start one of `COMPONENTS`, such as after a crash."""
-        self.processes[component] = self._process(component, [component])
+        preload = {"EVERGREEN_PRELOAD": PRELOAD} if component == "scheduler" else {}
+        self.processes[component] = self._process(component, [component], preload)
 
     def wait_until_healthy(self, deadline: float = 180.0) -> None:
         """Wait until all four have a fresh heartbeat.
@@ -98,6 +99,7 @@ class Airflow:
             if time.monotonic() > until:
                 raise self._failure(sick[0], f"not healthy after {deadline:.0f} s (nor: {', '.join(sick[1:]) or '-'})")
             time.sleep(0.25)
+        self._get("/execution/health")  # the first request builds the tasks' API, 4 s that the first task would wait
 
     def check(self) -> None:
         """See that all four still run.
@@ -111,9 +113,8 @@ class Airflow:
 
     def sick(self) -> list[str]:
         """Components without a fresh heartbeat."""
-        try:
-            health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=10, proxies={"http": ""}).json()
-        except requests.RequestException:
+        health = self._get("/api/v2/monitor/health")
+        if health is None:
             return list(COMPONENTS)
         return [name for name in COMPONENTS[1:] if not self._fresh(health.get(name.replace("-", "_")) or {}, name)]
 
@@ -121,6 +122,13 @@ class Airflow:
         """Stop all four with their workers; returns when nothing is left."""
         stop_all(self.processes.values())
         self.processes.clear()
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = requests.get(f"{self.url}{path}", timeout=30, proxies={"http": ""}).json()
+        except requests.RequestException:
+            return None
+        return found
 
     def _fresh(self, health: Mapping[str, Any], name: str) -> bool:
         from datetime import datetime
@@ -143,9 +151,9 @@ class Airflow:
             raise self._failure_of(process, f"ended with exit code {process.code}")
         marker.write_text(wanted)
 
-    def _process(self, name: str, arguments: list[str]) -> Process:
+    def _process(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Process:
         command = [sys.executable, "-m", "airflow", *arguments]
-        return Process(name, command, self.folder / "components" / f"{name}.log", self.env, PROJECT)
+        return Process(name, command, self.folder / "components" / f"{name}.log", {**(more or {}), **self.env}, PROJECT)
 
     def _failure(self, component: str, cause: str) -> InfraError:
         return self._failure_of(self.processes[component], cause)
@@ -157,5 +165,7 @@ class Airflow:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

@@ -1,4 +1,4 @@
-"""The environment in which a local Airflow runs: every setting that differs from Airflow's own defaults, with the why."""
+"""The environment in which a local Airflow runs: every setting that differs from Airflow's own default."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from include.contracts.frozen import Frozen
 from include.local.credentials import USER, Credentials, passwords_file
 from include.settings import PROJECT
 
-PRELOAD = "pandas,polars,pyarrow.parquet,deltalake,duckdb,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently"
-"""Imported once by the scheduler before it forks its workers: 20 s of imports that each task would pay again."""
+PRELOAD = "numpy,pandas,scipy.stats,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently,boto3"
+"""Imported once by the scheduler before it forks its workers: imports that each task would pay again."""
 
 
 class Ports(Frozen):
@@ -27,6 +27,8 @@ def airflow_environment(
 
     Args:
         folder: AIRFLOW_HOME.
+        ports: What it listens on.
+        secrets: What its components share.
         settings: `EVERGREEN_*` variables, and `AIRFLOW__*` ones that win over those here.
         parallelism: Tasks that run at the same time.
     """
@@ -61,10 +63,10 @@ def airflow_environment(
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_logs),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.15",  # the default, 1 s, is most of a task's latency
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # a task whose end its supervisor just misses waits this long
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "EVERGREEN_PRELOAD": PRELOAD,
         **settings,
     }
 

@@ -15,9 +15,7 @@ Categories = Mapping[str, Sequence[str]]
 
 def categories_of(frame: pl.DataFrame, categorical: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The categories of each categorical column, sorted: their position is their code."""
-    return {
-        name: tuple(as_text(frame.get_column(name)).drop_nulls().unique().sort().to_list()) for name in categorical
-    }
+    return {name: tuple(as_text(frame.get_column(name)).drop_nulls().unique().sort().to_list()) for name in categorical}
 
 
 def as_text(column: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from include.contracts.errors import InfraError, ModelError
 from include.contracts.training import TrainingManifest
-from include.models.limits import die_with_parent, limit_memory
+from include.models.limits import die_with_parent, limit_memory, without_sklearn
 from include.models.manifest import MANIFEST, MODEL, REFERENCE, check_digests
 
 ROWS = 200
@@ -97,6 +97,7 @@ def main(folder: Path) -> dict[str, float]:
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[3]))
     limit_memory(int(sys.argv[2]))
+    without_sklearn()
     try:
         print(json.dumps(main(Path(sys.argv[1]))))
     except ModelError as error:

@@ -84,8 +84,8 @@ def _module(name: str, module: str) -> ModuleType:
     return found
 
 
-def _source(_: UseCase, module: ModuleType) -> str:
-    return f"{', '.join(FUNCTIONS[module.__name__.rpartition('.')[2]])}"
+def _source(_: UseCase, __: ModuleType) -> str:
+    return ", ".join(FUNCTIONS["source"])
 
 
 def _features(use_case: UseCase, module: ModuleType) -> str:
@@ -93,7 +93,7 @@ def _features(use_case: UseCase, module: ModuleType) -> str:
     if not isinstance(lookback, timedelta) or lookback < timedelta(0):
         cause = f"got {lookback!r}, expected a timedelta, such as LOOKBACK = timedelta(days=28)"
         raise DeclarationError.of(use_case.name, "features", "LOOKBACK", cause)
-    return f"build, looks back {lookback}"
+    return f"build, looks back {lookback / timedelta(days=1):g} days"
 
 
 def _expectations(use_case: UseCase, module: ModuleType) -> str:
@@ -138,38 +138,36 @@ def _counted(tables: dict[str, list[Any]]) -> str:
 
 
 def _feature_repo(use_case: UseCase) -> str:
-    module = _feature_module(use_case.name)
+    module = _feature_module(use_case)
     services = [each for each in vars(module).values() if type(each).__name__ == "FeatureService"]
     service = next((each for each in services if each.name == use_case.feature_service), None)
     if service is None:
         known = ", ".join(each.name for each in services) or "none"
         raise _mistake(use_case, "FeatureService", f'no service "{use_case.feature_service}"; there is: {known}')
-    views = {each.name: each for each in vars(module).values() if type(each).__name__ == "FeatureView"}
+    views = [each for each in vars(module).values() if type(each).__name__ == "FeatureView"]
+    keys = {each.name: each.join_key for each in vars(module).values() if type(each).__name__ == "Entity"}
     features = [feature.name for each in service.feature_view_projections for feature in each.features]
-    for view in views.values():
-        _look_at_view(use_case, view)
+    for view in views:
+        _look_at_view(use_case, view, {keys[name] for name in view.entities if name in keys})
     _look_at_inputs(use_case, features)
-    return f"{service.name}: {len(service.feature_view_projections)} views, {len(features)} features"
+    return f"{service.name}: features {', '.join(features)}"
 
 
-def _feature_module(name: str) -> ModuleType:
-    path = PROJECT / "feature_repo" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"feature_repo_of_{name}", path)
+def _feature_module(use_case: UseCase) -> ModuleType:
+    path = PROJECT / "feature_repo" / f"{use_case.name}.py"
+    spec = importlib.util.spec_from_file_location(f"feature_repo_of_{use_case.name}", path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise PolicyError(
-            f"feature_repo/{name}.py", "no such file", "declare entities, views and a FeatureService there"
-        )
+        raise _mistake(use_case, "the file", "no such file, expected entities, views and a FeatureService")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # user land: any mistake there stays one error here
-        cause = f"{type(error).__name__}: {error}"
-        raise PolicyError(f"feature_repo/{name}.py", cause, f"python -m include.use_cases check {name}") from error
+        raise _mistake(use_case, "import", f"{type(error).__name__}: {error}") from error
     return module
 
 
-def _look_at_view(use_case: UseCase, view: Any) -> None:
-    foreign = {column.name for column in view.entity_columns} - set(use_case.entity_keys)
+def _look_at_view(use_case: UseCase, view: Any, join_keys: set[str]) -> None:
+    foreign = join_keys - set(use_case.entity_keys)
     if foreign:
         cause = f"join keys {', '.join(sorted(foreign))} are not in UseCase.entity_keys {use_case.entity_keys}"
         raise _mistake(use_case, view.name, cause)

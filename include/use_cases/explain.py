@@ -56,6 +56,8 @@ def explain(error: BaseException, name: str, module: str) -> DeclarationError:
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(FOLDER):
         source = (error.text or "").strip()
         return DeclarationError.of(name, Path(error.filename).stem, f"line {error.lineno}", f"{error.msg}: {source}")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").endswith(f"{name}.{module}"):
+        return DeclarationError.of(name, module, "the file", "no such file")
     said = re.sub(r" \(/\S+\)$", "", str(error))  # an ImportError names the path of this machine
     word = next(iter(re.findall(r"(?:import name|name) '(\w+)'", said)), "")
     cause = f"{type(error).__name__}: {said}{_did_you_mean(word, dir(contracts))}"

@@ -102,7 +102,7 @@ def _values(choices: Choices) -> dict[str, str]:
         "example_key": {"daily": "2024-01-31", "weekly": "2024-W05", "monthly": "2024-01"}[choices.cadence],
         "request_features": ", ".join(f'"{column}"' for column in ("weekday", "hour", *inputs)),
         "first_after": {"daily": "28", "weekly": "6", "monthly": "2"}[choices.cadence],
-        "fresh_days": {"daily": "7", "weekly": "14", "monthly": "10"}[choices.cadence],
+        "fresh_days": {"daily": "7", "weekly": "7", "monthly": "10"}[choices.cadence],
         "label_values": ", 0 or 1" if binary else "",
         "input_lines": "".join(f"    {column}: an input, a number known at event_time.\n" for column in inputs),
         "input_columns": "".join(f'    "{column}": pa.float64(),\n' for column in inputs),

@@ -194,9 +194,10 @@ def queue(flights: pl.LazyFrame) -> pl.LazyFrame:
 
 def origins(flights: pl.LazyFrame) -> pl.LazyFrame:
     """Lateness of the flights from an origin: landed, left, and waiting to leave."""
-    events = pl.concat([landings(flights).drop("carrier", "route", "tailnum"),
-                        departures(flights).drop("carrier"), queue(flights)], how="diagonal")
-    return rolling(events, "origin", ROLLING["origin"])
+    events = pl.concat([landings(flights), departures(flights), queue(flights)], how="diagonal")
+    change = pl.col("change").fill_null(0.0)
+    level = events.sort("origin", "event_timestamp", "flight_id").with_columns(waiting=change.cum_sum().over("origin"))
+    return rolling(level, "origin", ROLLING["origin"])
 
 
 def tails(flights: pl.LazyFrame) -> pl.LazyFrame:

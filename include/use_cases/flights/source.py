@@ -50,7 +50,7 @@ SCHEMAS = {
 def batches(landing: Landing) -> Iterable[Batch]:
     """The months of which all four files have arrived, oldest first."""
     months: dict[str, dict[str, str]] = {}
-    for uri in landing.files():
+    for uri in landing.files("flights"):
         path = PurePosixPath(uri)
         if path.suffix == ".parquet" and path.stem in SCHEMAS:
             months.setdefault(path.parent.name, {})[path.stem] = uri

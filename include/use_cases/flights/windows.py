@@ -14,19 +14,19 @@ class Window:
         name: Column that it makes.
         event: Column of the events that it reads; events without it do not count.
         length: Such as `2h`.
-        how: `mean`, `count` or `sum`.
+        how: `mean`, `count`, or `last` for a level that the events carry.
     """
 
     name: str
     event: str
     length: str
-    how: Literal["mean", "count", "sum"] = "mean"
+    how: Literal["mean", "count", "last"] = "mean"
 
     @property
     def expression(self) -> pl.Expr:
         """The aggregation over the events of one window."""
         column = pl.col(self.event)
-        return {"mean": column.mean(), "count": column.count().cast(pl.Float64), "sum": column.sum()}[self.how].alias(
+        return {"mean": column.mean(), "count": column.count().cast(pl.Float64), "last": column.last()}[self.how].alias(
             self.name
         )
 
@@ -50,7 +50,7 @@ ROLLING = {
         *_landed("origin", "2h", "24h"),
         Window("origin_departure_delay_2h", "departure_delay", "2h"),
         Window("origin_left_2h", "departure_delay", "2h", "count"),
-        Window("origin_waiting", "change", "6h", "sum"),
+        Window("origin_waiting", "waiting", "2h", "last"),
     ),
 }
 """The rolling features of each view."""

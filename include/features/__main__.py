@@ -1,0 +1,133 @@
+"""Features: build them from the raw tables, bring them online, join them to labels."""
+
+from datetime import datetime
+from typing import Any
+
+from include.jobs import main
+
+Json = dict[str, Any]
+
+
+def build_features(use_case: str, as_of: str, batch: str, snapshot: Json) -> Json:
+    """Build the feature tables and the spine of a batch from its raw tables.
+
+    Args:
+        use_case: Name of the use case.
+        as_of: Instant that the step is about, ISO 8601, UTC.
+        batch: Key of the batch.
+        snapshot: DatasetSnapshot of the raw tables.
+
+    Returns:
+        DatasetSnapshot of the feature tables, with the raw one's digest.
+    """
+    from include.contracts.record import Kind
+    from include.features.build import build_features as build
+    from include.features.build import reaching
+    from include.ledger import Ledger
+    from include.settings import settings
+    from include.use_cases import parts
+
+    raw, moment, found = _snapshot(batch, snapshot), datetime.fromisoformat(as_of), parts(use_case)
+    ledger = Ledger.at(settings().ledger_url)
+    earlier = reaching(ledger, use_case, raw, found.features.LOOKBACK)
+    built = build(found.use_case, found.features, _lake(use_case), raw, earlier, moment)
+    _record(use_case, Kind.FEATURES_BUILT, built, moment, built.model_dump(mode="json"))
+    return built.model_dump(mode="json")
+
+
+def materialize(use_case: str, as_of: str, batch: str, snapshot: Json) -> Json:
+    """Write a batch's newest feature values to the online store, and read a sample back.
+
+    Args:
+        use_case: Name of the use case.
+        as_of: Instant that the step is about, ISO 8601, UTC.
+        batch: Key of the batch.
+        snapshot: DatasetSnapshot of the feature tables.
+
+    Returns:
+        `keys` written, `rows` found online, `checked` keys, `starts` and `ends`.
+    """
+    from include.contracts.record import Kind
+    from include.features.lock import exclusive
+    from include.features.materialize import materialize as write
+    from include.features.store import open_store
+    from include.ledger import Ledger
+    from include.settings import settings
+    from include.use_cases import parts
+
+    features, moment = _snapshot(batch, snapshot), datetime.fromisoformat(as_of)
+    store = open_store(parts(use_case).use_case)
+    with exclusive(settings().home / f"feast_online.{use_case}.lock"):  # from reading the ledger to writing it
+        before = Ledger.at(settings().ledger_url).find(use_case, Kind.FEATURES_MATERIALIZED)
+        newest = max((datetime.fromisoformat(record.payload["ends"]) for record in before), default=None)
+        written = write(store, features, moment, newest)
+        _record(use_case, Kind.FEATURES_MATERIALIZED, features, moment, written)
+    return written
+
+
+def build_training_set(use_case: str, as_of: str, request: str, data_version: str = "") -> Json:
+    """Join features to every label known by `as_of`, point in time, and write the rows once.
+
+    Args:
+        use_case: Name of the use case.
+        as_of: Instant that the step is about, ISO 8601, UTC.
+        request: Id of the retrain request that asks for it.
+        data_version: Digest of the newest batch to use; all batches known by `as_of` where empty.
+
+    Returns:
+        TrainingSet.
+    """
+    import logging
+
+    from include.contracts.errors import PolicyError
+    from include.contracts.record import Kind
+    from include.features.build import snapshots
+    from include.features.training_set import build_training_set as build
+    from include.ledger import Ledger
+    from include.settings import settings
+    from include.use_cases import parts
+
+    moment = datetime.fromisoformat(as_of)
+    featured = snapshots(Ledger.at(settings().ledger_url), use_case, Kind.FEATURES_BUILT, moment)
+    if data_version:
+        known = [snapshot.digest for snapshot in featured]
+        if data_version not in known:
+            raise PolicyError("training set", f"no batch has data version {data_version}", f"known: {known}")
+        featured = featured[: known.index(data_version) + 1]
+    built = build(parts(use_case).use_case, _lake(use_case), settings().artifacts, featured, moment)
+    logging.getLogger("evergreen").info("training set for %s: %d rows in %s", request, built.rows, built.uri)
+    return built.model_dump(mode="json")
+
+
+def _snapshot(batch: str, snapshot: Json) -> Any:
+    from include.contracts.data import DatasetSnapshot
+    from include.contracts.errors import PolicyError
+
+    found = DatasetSnapshot.model_validate(snapshot)
+    if found.batch != batch:
+        raise PolicyError("features", f"asked for batch {batch}, got the snapshot of {found.batch}", "pass its own")
+    return found
+
+
+def _lake(use_case: str) -> Any:
+    from include.lake import Lake
+    from include.settings import settings
+
+    return Lake(settings().lake, use_case)
+
+
+def _record(use_case: str, kind: Any, snapshot: Any, moment: datetime, payload: Json) -> None:
+    import os
+
+    from include.contracts.record import Record
+    from include.ledger import Ledger
+    from include.settings import settings
+
+    key = f"{snapshot.batch}@{snapshot.digest[:12]}"
+    run_id = os.environ.get("EVERGREEN_RUN_ID", "")
+    record = Record(use_case=use_case, kind=kind, key=key, as_of=moment, payload=payload, run_id=run_id)
+    Ledger.at(settings().ledger_url).append(record)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("features"))

@@ -1,0 +1,1 @@
+"""Batch predictions of the champion, each batch once, as it could be predicted at the time."""

@@ -1,0 +1,27 @@
+"""From a task to the MLflow run that it wrote."""
+
+from typing import Any
+
+from airflow.sdk import BaseOperatorLink
+
+
+class MlflowRunLink(BaseOperatorLink):
+    """Opens the MLflow run that the task's result names as `mlflow_run_id`."""
+
+    @property
+    def name(self) -> str:
+        """Text on the button."""
+        return "MLflow run"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """URL of the run; empty where the task named none or no MLflow pages are configured."""
+        found = ti_key.xcom_pull(task_ids=operator.task_id, key="return_value")
+        return run_url(found.get("mlflow_run_id", "")) if isinstance(found, dict) else ""
+
+
+def run_url(run_id: str, page: str = "") -> str:
+    """URL of a page of an MLflow run, empty where there is none."""
+    from include.settings import settings
+
+    pages = settings().mlflow_ui.rstrip("/")
+    return f"{pages}/#/runs/{run_id}{page}" if pages and run_id else ""

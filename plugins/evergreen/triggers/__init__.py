@@ -1,0 +1,5 @@
+"""What waits in Airflow's triggerer."""
+
+from evergreen.triggers.drift import DriftTrigger
+
+__all__ = ["DriftTrigger"]

@@ -1,0 +1,88 @@
+"""Nothing but docs/own-model.md leads from nothing to a closed loop, for another entity, cadence and task."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-model.md"
+DRIVER = Path(__file__).parent / "live_through.py"
+CHANGE = 9
+WEEKS = 12
+
+
+def commands(text: str) -> list[list[str]]:
+    """The command lines of the page's console blocks that begin with `python`."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ python ")]
+    return [shlex.split(line) for line in lines]
+
+
+def shown(text: str, command: str) -> str:
+    """What the page says that a command answers."""
+    found = re.search(rf"```console\n\$ {re.escape(command)}[^\n]*\n(.*?)```", text, re.DOTALL)
+    assert found, command
+    return found[1]
+
+
+def called(project: Path, *command: str) -> str:
+    """Run a command in the copy, as the page says; its output."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("EVERGREEN_")}
+    environment |= {"PYTHONPATH": str(project), "OMP_WAIT_POLICY": "PASSIVE", "DO_NOT_TRACK": "true"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture
+def followed(project: Path) -> Path:
+    """A copy of the project in which somebody followed the page up to "Trigger"."""
+    text = PAGE.read_text()
+    program = re.search(r"<!-- (drop_demand\.py) -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert program
+    (project / program[1]).write_text(program[2])
+    new, check, drop, *_ = commands(text)
+    assert called(project, *new[1:]) == shown(text, "python -m include.use_cases new demand")
+    assert called(project, *check[1:]) == shown(text, "python -m include.use_cases check demand")
+    called(project, *drop[1:])
+    return project
+
+
+def test_the_page_names_every_field_of_the_declaration() -> None:
+    from include.contracts.use_case import UseCase
+
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE.read_text().split("## The declaration")[1], re.MULTILINE)
+    assert sorted(rows) == sorted(UseCase.model_fields)
+
+
+@pytest.mark.integration
+def test_a_second_use_case_lives_through_the_loop(followed: Path) -> None:
+    weeks = [f"2024-W{number:02d}" for number in range(1, WEEKS + 1)]
+    answer = called(followed, str(DRIVER), "demand", *weeks)
+    lived = [json.loads(line) for line in answer.splitlines() if line.startswith('{"batch"')]
+    assert [week["batch"] for week in lived] == weeks
+
+    first = next(index for index, week in enumerate(lived) if week["retrained"])
+    assert lived[first]["retrained"]["rule"] == "first_champion"
+    assert lived[first]["batch"] == "2024-W06"
+    assert lived[first]["champion"] == 1
+
+    quiet = [week for week in lived[first + 1 :] if week["batch"] < f"2024-W{CHANGE:02d}"]
+    assert quiet
+    assert [week["retrained"] for week in quiet] == [None] * len(quiet)
+
+    changed = [week for week in lived if week["batch"] >= f"2024-W{CHANGE:02d}"]
+    retrains = [week["retrained"] for week in changed if week["retrained"]]
+    assert {retrain["rule"] for retrain in retrains} <= {"performance_decay", "drift"}
+    better = [retrain for retrain in retrains if retrain["accepted"]]
+    assert better, [week["decision"] for week in changed]
+    assert better[0]["gain"]["low"] > 0
+    assert lived[-1]["champion"] > 1
+    assert all(week["scored"] == [week["batch"]] for week in lived[first + 1 :])
