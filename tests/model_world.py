@@ -75,7 +75,9 @@ def flip(frame: pl.DataFrame, share: float, seed: int = 1) -> pl.DataFrame:
     """Poison: the label of a share of the rows before the fresh part is turned round."""
     chosen = np.random.default_rng(seed).random(frame.height) < share
     old = pl.col("at") < START + timedelta(days=45)
-    return frame.with_columns(pl.when(old & pl.Series(chosen)).then(1 - pl.col("target")).otherwise(pl.col("target")).alias("target"))
+    return frame.with_columns(
+        pl.when(old & pl.Series(chosen)).then(1 - pl.col("target")).otherwise(pl.col("target")).alias("target")
+    )
 
 
 def spec(home: Path, frame: pl.DataFrame, request: str = "r1", **changes: Any) -> TrainingSpec:

@@ -1,9 +1,16 @@
 """Features: build them from the raw tables, bring them online, join them to labels."""
 
+import logging
+import os
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.jobs import main
+
+if TYPE_CHECKING:
+    from include.contracts.data import DatasetSnapshot
+    from include.contracts.record import Kind
+    from include.lake import Lake
 
 Json = dict[str, Any]
 
@@ -25,12 +32,12 @@ def build_features(use_case: str, as_of: str, batch: str, snapshot: Json) -> Jso
     from include.features.build import reaching
     from include.ledger import Ledger
     from include.settings import settings
-    from include.use_cases import parts
+    from include.use_cases.catalogue import declaration, load
 
-    raw, moment, found = _snapshot(batch, snapshot), datetime.fromisoformat(as_of), parts(use_case)
-    ledger = Ledger.at(settings().ledger_url)
-    earlier = reaching(ledger, use_case, raw, found.features.LOOKBACK)
-    built = build(found.use_case, found.features, _lake(use_case), raw, earlier, moment)
+    raw, moment = _snapshot(batch, snapshot), datetime.fromisoformat(as_of)
+    declared, features = declaration(use_case), load(use_case, "features")  # no more: expectations take seconds
+    earlier = reaching(Ledger.at(settings().ledger_url), use_case, raw, features.LOOKBACK)
+    built = build(declared, features, _lake(use_case), raw, earlier, moment)
     _record(use_case, Kind.FEATURES_BUILT, built, moment, built.model_dump(mode="json"))
     return built.model_dump(mode="json")
 
@@ -51,17 +58,13 @@ def materialize(use_case: str, as_of: str, batch: str, snapshot: Json) -> Json:
     from include.features.lock import exclusive
     from include.features.materialize import materialize as write
     from include.features.store import open_store
-    from include.ledger import Ledger
     from include.settings import settings
-    from include.use_cases import parts
+    from include.use_cases.catalogue import declaration
 
     features, moment = _snapshot(batch, snapshot), datetime.fromisoformat(as_of)
-    store = open_store(parts(use_case).use_case)
-    with exclusive(settings().home / f"feast_online.{use_case}.lock"):  # from reading the ledger to writing it
-        before = Ledger.at(settings().ledger_url).find(use_case, Kind.FEATURES_MATERIALIZED)
-        newest = max((datetime.fromisoformat(record.payload["ends"]) for record in before), default=None)
-        written = write(store, features, moment, newest)
-        _record(use_case, Kind.FEATURES_MATERIALIZED, features, moment, written)
+    with exclusive(settings().home / f"feast_online.{use_case}.lock"):
+        written = write(open_store(declaration(use_case)), features, moment)
+    _record(use_case, Kind.FEATURES_MATERIALIZED, features, moment, written)
     return written
 
 
@@ -77,15 +80,13 @@ def build_training_set(use_case: str, as_of: str, request: str, data_version: st
     Returns:
         TrainingSet.
     """
-    import logging
-
     from include.contracts.errors import PolicyError
     from include.contracts.record import Kind
     from include.features.build import snapshots
     from include.features.training_set import build_training_set as build
     from include.ledger import Ledger
     from include.settings import settings
-    from include.use_cases import parts
+    from include.use_cases.catalogue import declaration
 
     moment = datetime.fromisoformat(as_of)
     featured = snapshots(Ledger.at(settings().ledger_url), use_case, Kind.FEATURES_BUILT, moment)
@@ -94,12 +95,12 @@ def build_training_set(use_case: str, as_of: str, request: str, data_version: st
         if data_version not in known:
             raise PolicyError("training set", f"no batch has data version {data_version}", f"known: {known}")
         featured = featured[: known.index(data_version) + 1]
-    built = build(parts(use_case).use_case, _lake(use_case), settings().artifacts, featured, moment)
+    built = build(declaration(use_case), _lake(use_case), settings().artifacts, featured, moment)
     logging.getLogger("evergreen").info("training set for %s: %d rows in %s", request, built.rows, built.uri)
     return built.model_dump(mode="json")
 
 
-def _snapshot(batch: str, snapshot: Json) -> Any:
+def _snapshot(batch: str, snapshot: Json) -> "DatasetSnapshot":
     from include.contracts.data import DatasetSnapshot
     from include.contracts.errors import PolicyError
 
@@ -109,23 +110,21 @@ def _snapshot(batch: str, snapshot: Json) -> Any:
     return found
 
 
-def _lake(use_case: str) -> Any:
+def _lake(use_case: str) -> "Lake":
     from include.lake import Lake
     from include.settings import settings
 
     return Lake(settings().lake, use_case)
 
 
-def _record(use_case: str, kind: Any, snapshot: Any, moment: datetime, payload: Json) -> None:
-    import os
-
+def _record(use_case: str, kind: "Kind", snapshot: "DatasetSnapshot", as_of: datetime, payload: Json) -> None:
     from include.contracts.record import Record
     from include.ledger import Ledger
     from include.settings import settings
 
     key = f"{snapshot.batch}@{snapshot.digest[:12]}"
     run_id = os.environ.get("EVERGREEN_RUN_ID", "")
-    record = Record(use_case=use_case, kind=kind, key=key, as_of=moment, payload=payload, run_id=run_id)
+    record = Record(use_case=use_case, kind=kind, key=key, as_of=as_of, payload=payload, run_id=run_id)
     Ledger.at(settings().ledger_url).append(record)
 
 

@@ -14,7 +14,7 @@ from feast.types import Float32
 
 from include.contracts.data import DatasetSnapshot
 from include.contracts.errors import InfraError
-from include.features.offline_store import DeltaOfflineStore
+from include.features.sources import original_names, source_rows
 from include.features.store import quiet
 
 Json = dict[str, Any]
@@ -24,18 +24,17 @@ CHUNK = 1_000
 TOLERANCE = 1e-9
 
 
-def materialize(store: FeatureStore, batch: DatasetSnapshot, as_of: datetime, newest: datetime | None) -> Json:
+def materialize(store: FeatureStore, batch: DatasetSnapshot, as_of: datetime) -> Json:
     """Write the newest value of each key in the batch to the online store, and read them back.
 
     All keys are looked for, the values of `SAMPLE` keys of each view are compared. The caller sees to it that there is
-    one writer. The online store keeps what was written last, not what is newest. So the end never falls behind
-    `newest`: an older batch that comes again is written as it stands at `newest`, and newer values stay.
+    one writer. The online store keeps what was written last, not what is newest. So the end never falls behind that of
+    an earlier call: an older batch that comes again is written as it stands by then, and newer values stay.
 
     Args:
         store: Open feature store of the use case.
         batch: The batch's feature tables.
         as_of: No later value is written.
-        newest: End of the newest materialization so far.
 
     Returns:
         `starts`, `ends`, `keys` to be written, `rows` found online, `checked` keys.
@@ -44,9 +43,9 @@ def materialize(store: FeatureStore, batch: DatasetSnapshot, as_of: datetime, ne
         InfraError: If a value online is not the newest offline value; names view, key and both.
     """
     ends = min(batch.ends - timedelta(microseconds=1), as_of)
-    ends = max(ends, newest) if newest else ends
-    counts = {"keys": 0, "rows": 0, "checked": 0}
     views = [view for view in store.list_feature_views() if view.online]
+    ends = max([ends, *(view.most_recent_end_time for view in views if view.most_recent_end_time)])
+    counts = {"keys": 0, "rows": 0, "checked": 0}
     with quiet():
         if views and ends >= batch.starts:
             store.materialize(batch.starts, ends, [view.name for view in views])
@@ -91,19 +90,17 @@ def _compare(view: str, keys: list[str], features: list[str], expected: Json, fo
 
 def _latest(store: FeatureStore, view: FeatureView, starts: datetime, ends: datetime) -> pl.DataFrame:
     """The newest offline values in [starts, ends], one row a key, in the types that the view declares."""
-    source = view.batch_source
-    original = {new: old for old, new in source.field_mapping.items()}
-    job = DeltaOfflineStore.pull_latest_from_table_or_query(
-        config=store.config,
-        data_source=source,
-        join_key_columns=[original.get(column.name, column.name) for column in view.entity_columns],
-        feature_name_columns=[original.get(feature.name, feature.name) for feature in view.features],
-        timestamp_field=original.get(source.timestamp_field, source.timestamp_field),
-        created_timestamp_column=original.get(source.created_timestamp_column, source.created_timestamp_column),
-        start_date=starts,
-        end_date=ends,
-    )
-    latest = pl.DataFrame(pl.from_arrow(job.to_arrow())).rename(source.field_mapping, strict=False)
+    source, original = view.batch_source, original_names(view.batch_source)
+    latest = source_rows(
+        store.config,
+        source,
+        [original.get(column.name, column.name) for column in view.entity_columns],
+        [original.get(feature.name, feature.name) for feature in view.features],
+        original.get(source.timestamp_field, source.timestamp_field),
+        original.get(source.created_timestamp_column, source.created_timestamp_column) or None,
+        between=(starts, ends),
+        newest=True,
+    ).rename(source.field_mapping, strict=False)
     return latest.with_columns(pl.col(f.name).cast(pl.Float32) for f in view.features if f.dtype == Float32)
 
 

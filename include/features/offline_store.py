@@ -8,17 +8,14 @@ import include.features.lean  # noqa: F401  (before feast)
 
 # isort: split
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-from feast.data_format import DeltaFormat
 from feast.data_source import DataSource
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
-from feast.infra.offline_stores.file_source import FileSource
+from feast.feature_view import FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.infra.registry.base_registry import BaseRegistry
@@ -27,9 +24,9 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from pydantic import StrictStr
 
-from include.contracts.errors import DataError, PolicyError
-from include.features.point_in_time import CREATED, KEY, TIME, UTC_MICROSECONDS, ViewRows, join, newest_last
-from include.lake.tables import storage_options
+from include.contracts.errors import PolicyError
+from include.features.point_in_time import join
+from include.features.sources import check_times, scan, source_rows, utc, view_rows
 
 
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
@@ -113,11 +110,11 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
             )
         time = infer_event_timestamp_from_entity_df(dict(entity_df.dtypes))
         entities = pl.from_pandas(entity_df)
-        entities = entities.with_columns(_utc(time, entities.schema[time]))
+        entities = entities.with_columns(utc(time, entities.schema[time]))
         moments = entities.get_column(time)
 
         def evaluate() -> pl.DataFrame:
-            views = [_view_rows(config, view, feature_refs, full_feature_names) for view in feature_views]
+            views = [view_rows(config, view, feature_refs, full_feature_names) for view in feature_views]
             return join(entities, time, views)
 
         return DeltaRetrievalJob(
@@ -139,17 +136,9 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
         end_date: datetime,
     ) -> RetrievalJob:
         """The newest row of each key in [start_date, end_date]; ties as in the join."""
-
-        def evaluate() -> pl.DataFrame:
-            created = created_timestamp_column or None
-            keys = _keys(join_key_columns)
-            columns = _unique(keys, feature_name_columns, [timestamp_field], [created] if created else [])
-            rows = _between(_scan(config, data_source), timestamp_field, start_date, end_date).select(columns)
-            frame = newest_last(rows.drop_nulls(keys).collect(engine="streaming"), keys, timestamp_field, created)
-            latest = frame.unique(keys, keep="last", maintain_order=True) if keys else frame.tail(1)
-            return _with_dummy(latest, keys)
-
-        return DeltaRetrievalJob(evaluate)
+        between = (start_date, end_date)
+        columns = (join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column or None)
+        return DeltaRetrievalJob(lambda: source_rows(config, data_source, *columns, between, newest=True))
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -163,17 +152,9 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """All rows with a key in [start_date, end_date], the newest last; all columns where no feature is named."""
-
-        def evaluate() -> pl.DataFrame:
-            created = created_timestamp_column or None
-            keys = _keys(join_key_columns)
-            rows = _between(_scan(config, data_source), timestamp_field, start_date, end_date)
-            if feature_name_columns:
-                rows = rows.select(_unique(keys, feature_name_columns, [timestamp_field], [created] if created else []))
-            frame = rows.drop_nulls(keys).collect(engine="streaming")
-            return _with_dummy(newest_last(frame, keys, timestamp_field, created), keys)
-
-        return DeltaRetrievalJob(evaluate)
+        between = (start_date, end_date)
+        columns = (join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column or None)
+        return DeltaRetrievalJob(lambda: source_rows(config, data_source, *columns, between, newest=False))
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Check a source; a table that nobody wrote yet is accepted.
@@ -182,120 +163,13 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
             PolicyError: If the source is not a FileSource in Delta format.
             DataError: If the table lacks a time column that the source names.
         """
-        table = _open(config, data_source)
-        if table is None:
-            return
-        names = {field.name for field in table.schema().fields}
-        wanted = {data_source.timestamp_field, data_source.created_timestamp_column} - {"", None}
-        if missing := wanted - names:
-            raise _no_columns(_uri(config, data_source), missing, names)
+        check_times(config, data_source)
 
     def get_table_column_names_and_types_from_data_source(
         self, config: RepoConfig, data_source: DataSource
     ) -> Iterable[tuple[str, str]]:
         """Columns of the table, with Arrow's names of their types."""
         schema = (
-            _scan(config, data_source).collect_schema().to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+            scan(config, data_source).collect_schema().to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         )
         return [(field.name, str(field.type)) for field in schema]
-
-
-def _view_rows(config: RepoConfig, view: FeatureView, feature_refs: list[str], full_names: bool) -> ViewRows:
-    source = view.batch_source
-    prefix = f"{view.projection.name_to_use()}:"
-    features = [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
-    alias = view.projection.name_alias or view.name
-    named = {f: f"{alias}__{f}" if full_names else f for f in features}
-    keys = _keys([column.name for column in view.entity_columns])
-    original = {new: old for old, new in source.field_mapping.items()}
-    wanted = {f"{KEY}{n}": original.get(key, key) for n, key in enumerate(keys)}
-    wanted |= {TIME: original.get(source.timestamp_field, source.timestamp_field)}
-    if source.created_timestamp_column:
-        wanted |= {CREATED: original.get(source.created_timestamp_column, source.created_timestamp_column)}
-    wanted |= {name: original.get(feature, feature) for feature, name in named.items()}
-    rows = _scan(config, source)
-    schema = rows.collect_schema()
-    if missing := set(wanted.values()) - set(schema):
-        raise _no_columns(_uri(config, source), missing, set(schema))
-    rows = rows.select(pl.col(old).alias(new) for new, old in wanted.items())
-    return ViewRows(
-        name=view.name,
-        rows=rows.with_columns(_utc(TIME, schema[wanted[TIME]])),
-        keys=tuple(view.projection.join_key_map.get(key, key) for key in keys),
-        features=tuple(named.values()),
-        ttl=view.ttl or None,
-    )
-
-
-def _scan(config: RepoConfig, source: DataSource) -> pl.LazyFrame:
-    table = _open(config, source)
-    if table is None:
-        raise DataError(
-            "feature retrieval", f"no table at {_uri(config, source)}", "build the features of a batch first"
-        )
-    return pl.scan_delta(table, storage_options=storage_options(config.offline_store.lake) or None)
-
-
-def _open(config: RepoConfig, source: DataSource) -> Any:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    if not isinstance(source, FileSource) or not isinstance(source.file_format, DeltaFormat):
-        raise PolicyError(
-            "feature repository",
-            f"source {source.name} is not a table of the lake",
-            'declare it as FileSource(path="<use case>/features/<view>", file_format=DeltaFormat(), ...)',
-        )
-    try:
-        return DeltaTable(_uri(config, source), storage_options=storage_options(config.offline_store.lake))
-    except TableNotFoundError:
-        return None
-
-
-def _uri(config: RepoConfig, source: FileSource) -> str:
-    if "://" in source.path or Path(source.path).is_absolute():
-        return str(source.path)
-    return f"{config.offline_store.lake.rstrip('/')}/{source.path}"
-
-
-def _between(rows: pl.LazyFrame, time: str, start: datetime | None, end: datetime | None) -> pl.LazyFrame:
-    rows = rows.with_columns(_utc(time, rows.collect_schema()[time]))
-    if start is not None:
-        rows = rows.filter(pl.col(time) >= pl.lit(_aware(start), UTC_MICROSECONDS))
-    if end is not None:
-        rows = rows.filter(pl.col(time) <= pl.lit(_aware(end), UTC_MICROSECONDS))
-    return rows
-
-
-def _utc(column: str, dtype: pl.DataType) -> pl.Expr:
-    """The column as UTC microseconds; a naive time is UTC, as everywhere in Feast."""
-    if dtype == pl.String:
-        return pl.col(column).str.to_datetime(time_unit="us", time_zone="UTC")
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
-        return pl.col(column).cast(UTC_MICROSECONDS)
-    return pl.col(column).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _keys(join_keys: list[str]) -> list[str]:
-    return [key for key in join_keys if key != DUMMY_ENTITY_ID]
-
-
-def _with_dummy(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """A view without entities has one key of Feast's own."""
-    return rows if keys else rows.with_columns(pl.lit(DUMMY_ENTITY_VAL).alias(DUMMY_ENTITY_ID))
-
-
-def _unique(*groups: list[str]) -> list[str]:
-    return list(dict.fromkeys(name for group in groups for name in group))
-
-
-def _no_columns(uri: str, missing: set[str], there: set[str]) -> DataError:
-    return DataError(
-        "feature retrieval",
-        f"{uri} has no column {', '.join(sorted(missing))}; it has {', '.join(sorted(there))}",
-        "make features.py and the feature repository agree, then build the features again",
-    )

@@ -1,17 +1,20 @@
 """How far apart the reference is from itself, at a window's size: what a column must exceed to have drifted.
 
-Moving-block bootstrap: a pseudo-window is two stretches of the reference, each half a window long, so that what belongs
-together in time (a cold week) stays together. It is compared with the rest of the reference. The threshold of a column
-is its mean distance plus `c` standard deviations, where `c` is the (1 - family error) quantile of the largest
-standardised distance over the counted columns (max-t): so many columns together raise the alarm no more often than one.
+Moving-block bootstrap: a pseudo-window is a stretch of the reference as long as a window, so that what belongs together
+in time (a cold week) stays together; it is compared with the rest of the reference, all columns at once. The threshold
+of a column is its mean distance plus `reach` standard deviations. `reach` is as large as it must be for the verdict
+itself to err no more often than the family error: in no more than that share of the draws do the columns beyond it carry
+the importance that makes a window drifted. It is never less than Student's quantile for as many separate windows as the
+reference has: eight weeks cannot show what a rare week looks like.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from include.contracts.use_case import Monitoring
 from include.monitoring.distances import Codes, Floats, jensen_shannon, scale, wasserstein
@@ -30,11 +33,11 @@ class Draw:
 
     Attributes:
         rows: Its rows, at most as many as a window has.
-        stretches: All rows of its two stretches; the rest of the reference is what it is compared with.
+        stretch: All rows of its stretch; the rest of the reference is what it is compared with.
     """
 
     rows: NDArray[np.intp]
-    stretches: NDArray[np.intp]
+    stretch: NDArray[np.intp]
 
 
 def bucket(rows: int) -> int:
@@ -42,29 +45,38 @@ def bucket(rows: int) -> int:
     return int(2 ** (np.floor(2 * np.log2(max(rows, 1))) / 2))
 
 
-def calibrate(sample: Sample, size: int, monitoring: Monitoring, counted: Collection[str]) -> dict[str, float]:
+def calibrate(sample: Sample, size: int, monitoring: Monitoring, weights: Mapping[str, float]) -> dict[str, float]:
     """Threshold by column.
 
     Args:
         sample: The reference.
         size: Rows of a window.
-        monitoring: Window length, family error, effect floor.
-        counted: Columns that may raise the alarm.
+        monitoring: Window length, family error, importance floor, effect floor.
+        weights: Importance of the columns that may raise the alarm.
 
     Returns:
         A threshold for each column with values, never below the effect floor.
     """
-    drawn = draws(sample.seconds, size, monitoring.window.total_seconds())
+    window = monitoring.window.total_seconds()
+    drawn = draws(sample.seconds, size, window)
     distances = {
-        column.name: _distances(column, column.name in sample.categorical, drawn)
+        column.name: measure(column, column.name in sample.categorical, drawn)
         for column in sample.frame
         if column.null_count() < len(column)
     }
     means = {name: float(found.mean()) for name, found in distances.items()}
     spreads = {name: float(found.std()) for name, found in distances.items()}
-    standard = [(distances[n] - means[n]) / spreads[n] for n in distances if n in counted and spreads[n] > 0]
-    reach = float(np.quantile(np.max(standard, axis=0), 1 - monitoring.family_error)) if standard else 0.0
+    moving = [name for name in distances if name in weights and spreads[name] > 0]
+    standard = np.array([(distances[name] - means[name]) / spreads[name] for name in moving])
+    carried = np.array([weights[name] for name in moving])
+    tail = float(stdtrit(separate(sample.seconds, window) - 1, 1 - monitoring.family_error))
+    reach = max(tail, _reach(standard, carried, monitoring)) if moving else tail
     return {name: max(monitoring.effect_floor, means[name] + reach * spreads[name]) for name in distances}
+
+
+def separate(seconds: Floats, window: float) -> float:
+    """How many windows stand side by side in the reference; at least four, for which shorter stretches are drawn."""
+    return max(4.0, float(seconds[-1] - seconds[0]) / window)
 
 
 def draws(seconds: Floats, size: int, window: float, count: int = DRAWS) -> list[Draw]:
@@ -77,24 +89,25 @@ def draws(seconds: Floats, size: int, window: float, count: int = DRAWS) -> list
         count: How many.
     """
     random = np.random.default_rng(SEED)
-    half = min(window / 2, float(seconds[-1] - seconds[0]) / 8)
-    starts = _starts(random, float(seconds[0]), float(seconds[-1]) - half, half, count)
-    edges = np.searchsorted(seconds, np.stack([starts, starts + half], axis=-1))
-    found = [np.concatenate([np.arange(*first), np.arange(*second)]) for first, second in edges]
-    usual = float(np.median([len(rows) for rows in found]))
-    full = [rows for rows in found if len(rows) and len(rows) >= usual / 2]  # not those that fell into a gap
+    first, last = float(seconds[0]), float(seconds[-1])
+    length = (last - first) / separate(seconds, window)
+    starts = random.uniform(first, last - length, count)
+    edges = np.searchsorted(seconds, np.stack([starts, starts + length], axis=-1))
+    usual = float(np.median(edges[:, 1] - edges[:, 0]))
+    full = [np.arange(*edge) for edge in edges if edge[1] - edge[0] >= max(1.0, usual / 2)]  # not those in a gap
     return [Draw(random.permutation(rows)[:size], rows) for rows in full]
 
 
-def _starts(random: np.random.Generator, first: float, last: float, half: float, count: int) -> Floats:
-    """Two starts a draw, at least `half` apart."""
-    starts = random.uniform(first, last, (count, 2))
-    while (near := np.abs(starts[:, 0] - starts[:, 1]) < half).any() and half > 0:
-        starts[near] = random.uniform(first, last, (int(near.sum()), 2))
-    return starts
+def _reach(standard: Floats, carried: Floats, monitoring: Monitoring) -> float:
+    """Height that the heaviest-needed column reaches in all but the family error's share of the draws."""
+    order = np.argsort(-standard, axis=0)
+    enough = np.cumsum(carried[order], axis=0) >= monitoring.importance_floor - 1e-9
+    heights = np.where(enough, np.take_along_axis(standard, order, axis=0), -np.inf).max(axis=0)
+    return float(np.quantile(np.maximum(heights, 0.0), 1 - monitoring.family_error))
 
 
-def _distances(column: pl.Series, categorical: bool, drawn: list[Draw]) -> Floats:
+def measure(column: pl.Series, categorical: bool, drawn: list[Draw]) -> Floats:
+    """Distance of each pseudo-window to the rest of the reference, in one column."""
     codes, axis = encode(column) if categorical else digitize(column)
     unit = 0.0 if categorical else scale(column.drop_nulls().to_numpy())
     width = len(axis)
@@ -102,7 +115,7 @@ def _distances(column: pl.Series, categorical: bool, drawn: list[Draw]) -> Float
     found = []
     for part in _parts(drawn, max(1, CELLS // width)):
         window = np.stack([_count(codes[draw.rows], width) for draw in part])
-        rest = whole - np.stack([_count(codes[draw.stretches], width) for draw in part])
+        rest = whole - np.stack([_count(codes[draw.stretch], width) for draw in part])
         found.append(jensen_shannon(window, rest) if categorical else wasserstein(window, rest, axis, unit))
     return np.concatenate(found)
 

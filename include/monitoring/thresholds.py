@@ -1,7 +1,6 @@
 """Thresholds of a model, calibrated once for each size of window and kept among the artifacts."""
 
 import json
-from collections.abc import Collection
 
 from include.contracts.digest import digest_of
 from include.contracts.use_case import Monitoring
@@ -33,12 +32,13 @@ def thresholds(reference: Reference, monitoring: Monitoring, folder: str, rows: 
     store = object_store(uri)
     if store.exists(uri):
         return dict(json.loads(store.read(uri)))
-    found = calibrated(reference, monitoring, size, counted(reference, monitoring))
+    found = calibrated(reference, monitoring, size)
     store.write(uri, json.dumps(found, indent=1).encode())
     return found
 
 
-def calibrated(reference: Reference, monitoring: Monitoring, size: int, names: Collection[str]) -> dict[str, float]:
+def calibrated(reference: Reference, monitoring: Monitoring, size: int) -> dict[str, float]:
     """Calibrate features and, on their own, predictions."""
-    features = calibrate(reference.features, size, monitoring, names)
-    return features | calibrate(reference.predictions, size, monitoring, (PREDICTION,))
+    weights = {name: reference.manifest.gain.get(name, 0.0) for name in counted(reference, monitoring)}
+    features = calibrate(reference.features, size, monitoring, weights)
+    return features | calibrate(reference.predictions, size, monitoring, {PREDICTION: 1.0})

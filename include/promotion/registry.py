@@ -46,7 +46,7 @@ def register(mlflow: "MlflowClient", manifest: TrainingManifest, manifest_uri: s
         _ensure_model(mlflow, manifest.use_case)
         version = _version_of(mlflow, manifest.use_case, manifest.mlflow_run_id, digest)
         if version is None:
-            _check_copy(manifest, digest)
+            _check_copy(mlflow, manifest, digest)
             version = _create(mlflow, manifest, digest, tags)
         mlflow.set_model_version_tag(manifest.use_case, str(version), VERDICT, verdict)
     return version
@@ -130,12 +130,13 @@ def _create(mlflow: "MlflowClient", manifest: TrainingManifest, digest: str, tag
     return created
 
 
-def _check_copy(manifest: TrainingManifest, digest: str) -> None:
+def _check_copy(mlflow: "MlflowClient", manifest: TrainingManifest, digest: str) -> None:
     """MLflow registers an empty folder without a word; so its copy is held to the digest first."""
     from mlflow.artifacts import download_artifacts
 
+    place = mlflow.get_logged_model(manifest.mlflow_model_id).artifact_location
     with tempfile.TemporaryDirectory() as folder:
-        path = download_artifacts(artifact_uri=f"models:/{manifest.mlflow_model_id}/{MODEL}", dst_path=folder)
+        path = download_artifacts(artifact_uri=f"{place}/{MODEL}", dst_path=folder)
         found = sha256([Path(path).read_bytes()])
     if found != digest:
         raise ModelError(

@@ -10,7 +10,6 @@ from include.contracts.use_case import UseCase
 from include.use_cases.explain import DeclarationError, explain
 
 FOLDER = Path(__file__).parent
-MODULES = ("source", "expectations", "features")
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,27 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Parts:
-    """A use case with its modules: `source.py`, `expectations.py`, `features.py`."""
+    """A use case with its modules, each imported when it is first asked for: `expectations.py` alone costs seconds.
+
+    Each raises PolicyError where it cannot be imported.
+    """
 
     use_case: UseCase
-    source: ModuleType
-    expectations: ModuleType
-    features: ModuleType
+
+    @property
+    def source(self) -> ModuleType:
+        """`source.py`."""
+        return load(self.use_case.name, "source")
+
+    @property
+    def expectations(self) -> ModuleType:
+        """`expectations.py`."""
+        return load(self.use_case.name, "expectations")
+
+    @property
+    def features(self) -> ModuleType:
+        """`features.py`."""
+        return load(self.use_case.name, "features")
 
 
 def names() -> list[str]:
@@ -73,12 +87,12 @@ def declaration(name: str) -> UseCase:
 
 
 def parts(name: str) -> Parts:
-    """The use case with its modules, imported now (heavy: call it inside a task).
+    """The use case with its modules.
 
     Raises:
-        PolicyError: If the declaration or one of the modules cannot be imported.
+        PolicyError: If the declaration is missing or broken.
     """
-    return Parts(declaration(name), **{module: load(name, module) for module in MODULES})
+    return Parts(declaration(name))
 
 
 def load(name: str, module: str) -> ModuleType:

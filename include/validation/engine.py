@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Offending rows that a report shows of each expectation."""
 
+NOT_EVALUATED = "not evaluated: "
 WIDTH = 60
 OTHER_COLUMNS = 6
+
+
+def quiet() -> None:
+    """Keep Great Expectations from greeting with 170 lines of INFO; to be called before its first import."""
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 class Engine:
     """An ephemeral Great Expectations context."""
 
     def __init__(self) -> None:
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it greets with 170 lines of INFO
+        quiet()
         import great_expectations as gx
         from great_expectations.data_context.types.base import (
             DataContextConfig,
@@ -37,15 +43,14 @@ class Engine:
         self._source = gx.get_context(mode="ephemeral", project_config=config).data_sources.add_pandas("tables")
 
     def evaluate(self, table: str, frame: "pd.DataFrame", expectations: Iterable[Any]) -> Iterator[ExpectationOutcome]:
-        """Evaluate `expectations` on `frame`: one outcome for each; one that could not be evaluated is left out.
+        """Evaluate `expectations` on `frame`.
 
-        Raises:
-            Unevaluated: Never; see `observed` of the outcome, which then begins with `not evaluated`.
+        Returns:
+            One outcome for each; `observed` begins with `NOT_EVALUATED` where the evaluation itself failed.
         """
-        declared = list(expectations)
         asset = self._source.add_dataframe_asset(table)
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        suite = self._suite(name=table, expectations=copy.deepcopy(declared))
+        suite = self._suite(name=table, expectations=copy.deepcopy(list(expectations)))
         for result in batch.validate(suite, result_format={"result_format": "SUMMARY"}).results:
             offending: tuple[str, ...] = ()
             if not result.success and not _exception(result):
@@ -54,9 +59,6 @@ class Engine:
                 complete = batch.validate(config, result_format={"result_format": "COMPLETE"})
                 offending = _rows(frame, complete)
             yield _outcome(table, result, offending)
-
-
-NOT_EVALUATED = "not evaluated: "
 
 
 def _outcome(table: str, result: Any, offending: tuple[str, ...]) -> ExpectationOutcome:

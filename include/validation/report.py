@@ -1,6 +1,7 @@
 """A validation report as people read it."""
 
 from include.contracts.data import ExpectationOutcome, ValidationReport
+from include.validation.engine import NOT_EVALUATED
 
 BRIEF = 5
 """Failures that an error names; the report has all."""
@@ -54,4 +55,4 @@ def sentence(failure: ExpectationOutcome) -> str:
 
 def is_unevaluated(outcome: ExpectationOutcome) -> bool:
     """Whether the expectation could not be evaluated at all."""
-    return outcome.observed.startswith("not evaluated")
+    return outcome.observed.startswith(NOT_EVALUATED)

@@ -233,10 +233,11 @@ def test_two_models_under_one_request_are_refused(
     home: Path, ledger: Ledger, good: tuple[TrainingManifest, str]
 ) -> None:
     judged(ledger, good[1])
-    second = run(spec(home, rows(600), request="good", output_uri=str(home / "second"), trainer=XGBoost(rounds=5)))
+    other = spec(home / "second", rows(600), request="good", trainer=XGBoost(rounds=5))
+    second = run(other)
     assert second.artifacts[MODEL].digest != good[0].artifacts[MODEL].digest
     with pytest.raises(PolicyError, match="already judged"):
-        judged(ledger, str(home / "second" / "manifest.json"))
+        judged(ledger, uri(other))
 
 
 def test_regression_is_judged_by_r2(home: Path, ledger: Ledger) -> None:

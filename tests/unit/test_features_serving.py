@@ -83,12 +83,26 @@ def test_nothing_later_than_as_of_goes_online() -> None:
     assert online(*expected)["spent"] == pytest.approx(list(expected.values()), abs=1e-9)
 
 
-def test_an_older_batch_that_comes_again_does_not_overwrite_newer_values() -> None:
+@pytest.mark.parametrize("change", ["", "days=8", 'Field(name="amount", dtype=Float64)'])
+def test_an_older_batch_that_comes_again_does_not_overwrite_newer_values(tmp_path: Path, change: str) -> None:
     first, second = build("2024-01"), build("2024-02")
     materialize("2024-02", second)
+    path = tmp_path / "feature_repo" / "shop.py"
+    old = "schema=[" if "Field" in change else "days=7"
+    new = f"schema=[{change}, " if "Field" in change else change or old
+    path.write_text(path.read_text().replace(old, new, 1))  # a changed declaration is applied anew
     expected = latest(shop.MONTHS["2024-02"][1])
     written = materialize("2024-01", first)
     assert written["ends"] == "2024-02-29T23:59:59.999999+00:00"
+    assert online(*expected)["spent"] == pytest.approx(list(expected.values()), abs=1e-9)
+
+
+def test_half_a_batch_first_does_not_hide_what_the_whole_one_brought_online() -> None:
+    first, second = build("2024-01"), build("2024-02")
+    materialize("2024-02", second, as_of="2024-02-10T00:00:00+00:00")
+    materialize("2024-02", second)
+    materialize("2024-01", first)
+    expected = latest(shop.MONTHS["2024-02"][1])
     assert online(*expected)["spent"] == pytest.approx(list(expected.values()), abs=1e-9)
 
 

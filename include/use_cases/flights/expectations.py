@@ -132,7 +132,8 @@ def _table(name: str, rows: int) -> Iterable[Any]:
 def _view(key: str, rows: int, starts: datetime, ends: datetime, *filled: str) -> list[Any]:
     return [
         _rows(rows),
-        *_filled(key, "event_timestamp", *filled),
+        *_filled(key, "event_timestamp"),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=column, mostly=0.95) for column in filled),
         _during("event_timestamp", starts, ends),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=[key, "event_timestamp"]),
     ]

@@ -182,7 +182,8 @@ def queue(flights: pl.LazyFrame) -> pl.LazyFrame:
     """One event of +1 where a flight is overdue by a minute, one of -1 where it leaves or has waited too long."""
     overdue = pl.col("scheduled_departure") + pl.duration(minutes=1)
     gone = pl.min_horizontal("left", pl.col("scheduled_departure") + LONGEST_WAIT)
-    waited = flights.select("origin", "flight_id", overdue=overdue, gone=gone).filter(pl.col("gone") > pl.col("overdue"))
+    both = flights.select("origin", "flight_id", overdue=overdue, gone=gone)
+    waited = both.filter(pl.col("gone") > pl.col("overdue"))
     keys = ("origin", "flight_id")
     return pl.concat(
         [

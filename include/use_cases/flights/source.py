@@ -20,29 +20,29 @@ LOCAL_ZONE = "America/New_York"
 SIZE_LIMIT = 1 << 30
 """Most uncompressed bytes of one file; a month of flights has 2 MB."""
 
+KINDS = {
+    "flights": {
+        WHOLE: "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay flight air_time "
+        "distance hour minute",
+        TEXT: "carrier tailnum origin dest",
+        UTC_TIME: "time_hour",
+    },
+    "weather": {
+        WHOLE: "year month day hour",
+        REAL: "temp dewp humid wind_dir wind_speed wind_gust precip pressure visib",
+        TEXT: "origin",
+        UTC_TIME: "time_hour",
+    },
+    "planes": {
+        WHOLE: "year engines seats speed",
+        TEXT: "tailnum type manufacturer model engine",
+        UTC_TIME: "snapshot",
+    },
+    "airports": {WHOLE: "alt tz", REAL: "lat lon", TEXT: "faa name dst tzone", UTC_TIME: "snapshot"},
+}
 SCHEMAS = {
-    "flights": pa.schema(
-        [(name, WHOLE) for name in ("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay")]
-        + [(name, WHOLE) for name in ("arr_time", "sched_arr_time", "arr_delay")]
-        + [("carrier", TEXT), ("flight", WHOLE), ("tailnum", TEXT), ("origin", TEXT), ("dest", TEXT)]
-        + [(name, WHOLE) for name in ("air_time", "distance", "hour", "minute")]
-        + [("time_hour", UTC_TIME)]
-    ),
-    "weather": pa.schema(
-        [("origin", TEXT)]
-        + [(name, WHOLE) for name in ("year", "month", "day", "hour")]
-        + [(name, REAL) for name in ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust")]
-        + [(name, REAL) for name in ("precip", "pressure", "visib")]
-        + [("time_hour", UTC_TIME)]
-    ),
-    "planes": pa.schema(
-        [("tailnum", TEXT), ("year", WHOLE), ("type", TEXT), ("manufacturer", TEXT), ("model", TEXT)]
-        + [("engines", WHOLE), ("seats", WHOLE), ("speed", WHOLE), ("engine", TEXT), ("snapshot", UTC_TIME)]
-    ),
-    "airports": pa.schema(
-        [("faa", TEXT), ("name", TEXT), ("lat", REAL), ("lon", REAL), ("alt", WHOLE), ("tz", WHOLE), ("dst", TEXT)]
-        + [("tzone", TEXT), ("snapshot", UTC_TIME)]
-    ),
+    table: pa.schema([(name, kind) for kind, names in kinds.items() for name in names.split()])
+    for table, kinds in KINDS.items()
 }
 """Columns and types of the files. `snapshot` is the instant at which a register was copied."""
 

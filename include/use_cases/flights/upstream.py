@@ -10,8 +10,6 @@ import argparse
 import io
 import json
 import sys
-import urllib.error
-import urllib.request
 import zipfile
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow.parquet as pq
+import requests
 
 from include.contracts.errors import DataError, InfraError
 from include.lake import object_store
@@ -48,7 +47,7 @@ def write_month(month: str, landing: str) -> dict[str, Any]:
     starts = datetime.strptime(month, "%Y-%m").replace(tzinfo=ZoneInfo(LOCAL_ZONE))
     files, rows = {}, {}
     for name in ORDER:
-        table = _cut(name, starts).to_arrow().cast(SCHEMAS[name])
+        table = _cut(name, starts).select(SCHEMAS[name].names).to_arrow().cast(SCHEMAS[name])
         if name == "flights" and not table.num_rows:
             raise DataError("upstream of flights", f"no flights in {month}", "ask for 2013-01 to 2013-12")
         buffer = io.BytesIO()
@@ -113,9 +112,9 @@ def _all(name: str) -> pl.DataFrame:
             content = archive.read("flights.csv")
     else:
         content = (folder / f"{name}.csv").read_bytes()
+    columns = content.split(b"\n", 1)[0].decode().replace('"', "").strip().split(",")
     declared = pl.DataFrame(SCHEMAS[name].empty_table()).schema
-    types = {column: pl.String if column == "time_hour" else kind for column, kind in declared.items()}
-    types.pop("snapshot", None)
+    types = {column: pl.String() if column == "time_hour" else declared[column] for column in columns}
     table = pl.read_csv(content, null_values=["NA", ""], schema=types)
     if "time_hour" in types:
         table = table.with_columns(pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC"))
@@ -130,18 +129,17 @@ def _cut(name: str, starts: datetime) -> pl.DataFrame:
 
 
 def _post(url: str, body: dict[str, Any], token: str = "") -> tuple[int, dict[str, Any]]:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")
-        if error.code == 409:
-            return 409, {}
-        raise InfraError("upstream of flights", f"{url}: {error.code} {text[:500]}", "check user and request") from error
-    except urllib.error.URLError as error:
-        raise InfraError("upstream of flights", f"{url}: {error.reason}", "check that Airflow is up") from error
+        answer = requests.post(url, json=body, headers=headers, timeout=30)
+    except requests.RequestException as error:
+        raise InfraError("upstream of flights", f"{url}: {error}", "check that Airflow is up") from error
+    if answer.status_code == 409:
+        return 409, {}
+    if not answer.ok:
+        cause = f"{url}: {answer.status_code} {answer.text[:500]}"
+        raise InfraError("upstream of flights", cause, "check user, password and request")
+    return answer.status_code, answer.json()
 
 
 if __name__ == "__main__":
