@@ -4,10 +4,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, task
+
 from evergreen import retrain
 from evergreen.pipeline import pipeline
 from evergreen.sensors import DriftSensor
-
 from include.contracts.use_case import UseCase
 from include.use_cases import catalogue
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
+from airflow.sdk.exceptions import AirflowSkipException
+
 from evergreen import assets
 from evergreen.pipeline import as_of_param, pipeline, reason_param
 from evergreen.steps import announced, step
-
 from include.contracts.use_case import UseCase
 from include.use_cases import catalogue
 
@@ -41,7 +42,10 @@ def ingestion(use_case: UseCase) -> DAG:
         @task
         def land(params: Json) -> Json:
             """Copy the batch from the source, under the digest of its content."""
-            return step(name, "ingestion", "land", batch=params["batch"])
+            landed = step(name, "ingestion", "land", batch=params["batch"])
+            if landed["batch"] is None:
+                raise AirflowSkipException(landed["reason"])
+            return landed
 
         @task
         def validate(landed: Json) -> Json:

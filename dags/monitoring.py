@@ -4,11 +4,11 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
+
 from evergreen import assets
 from evergreen.links import MlflowRunLink, attach
 from evergreen.pipeline import as_of_param, pipeline, reason_param
 from evergreen.steps import heard, step
-
 from include.contracts.use_case import UseCase
 from include.use_cases import catalogue
 

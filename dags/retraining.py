@@ -4,12 +4,12 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
+
 from evergreen import retrain
 from evergreen.links import VerdictLink, attach
 from evergreen.operators import training_operator
 from evergreen.pipeline import as_of_param, pipeline, reason_param
 from evergreen.steps import step
-
 from include.contracts.decision import Rule
 from include.contracts.errors import InfraError
 from include.contracts.use_case import UseCase
@@ -70,8 +70,7 @@ def retraining(use_case: UseCase) -> DAG:
         @task
         def build_training_set(request: Json) -> Json:
             """Join labels with features as they were known at prediction time, once, under a digest."""
-            given = {"request": request["id"], "data_version": request["data_version"]}
-            return step(name, "features", "build_training_set", **given)
+            return step(name, "features", "build_training_set", request=request["id"])
 
         @task
         def verify(trained: Json) -> Json:
@@ -87,7 +86,7 @@ def retraining(use_case: UseCase) -> DAG:
         def promote(verdict: Json, run_id: str) -> Json:
             """Make an accepted challenger the champion; judge again where the champion changed meanwhile."""
             for _ in range(ATTEMPTS):
-                done = step(name, "promotion", "promote", verdict=verdict)
+                done = step(name, "promotion", "promote", verdict=verdict, request=run_id)
                 if done["outcome"] != "stale":
                     return done
                 verdict = step(name, "evaluation", "evaluate", manifest_uri=verdict["manifest_uri"], request=run_id)

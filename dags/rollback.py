@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
+
 from evergreen.pipeline import as_of_param, pipeline, reason_param
 from evergreen.steps import step
-
 from include.contracts.use_case import UseCase
 from include.use_cases import catalogue
 
@@ -26,13 +26,22 @@ next batch on.
 def rollback_dag(use_case: UseCase) -> DAG:
     """Puts the previous champion back."""
     name = use_case.name
-    params = {"reason": reason_param(), "as_of": as_of_param()}
+    version = Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="To version",
+        description="A version that was champion once; empty takes the one before.",
+    )
+    params = {"reason": reason_param(), "to_version": version, "as_of": as_of_param()}
     with pipeline(use_case, "rollback", "put the previous champion back", DOC, schedule=None, params=params) as dag:
 
         @task
-        def rollback(params: Json) -> Json:
-            """Make the previous champion the champion."""
-            return step(name, "promotion", "rollback", reason=params["reason"] or "asked for without a reason")
+        def rollback(params: Json, run_id: str) -> Json:
+            """Make an earlier champion the champion."""
+            reason = params["reason"] or "asked for without a reason"
+            given = {"reason": reason, "to_version": params["to_version"], "request": run_id}
+            return step(name, "promotion", "rollback", **given)
 
         rollback()
     return dag

@@ -3,10 +3,10 @@
 from typing import Any
 
 from airflow.sdk import DAG, task
+
 from evergreen import assets
 from evergreen.pipeline import as_of_param, pipeline, reason_param
 from evergreen.steps import announced, heard, step
-
 from include.contracts.use_case import UseCase
 from include.use_cases import catalogue
 

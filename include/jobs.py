@@ -20,7 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from include.contracts.errors import EvergreenError
+from include.contracts.errors import EvergreenError, PolicyError
+from include.contracts.frozen import to_utc
 from include.contracts.record import Kind, Record
 from include.contracts.training import Cost
 
@@ -49,7 +50,11 @@ def run(stage: str, step: str, arguments: Json, run_id: str = "") -> Json:
 def call(step: Callable[..., Json], stage: str, arguments: Json, run_id: str = "") -> Json:
     """Call a step, measured; an error is logged in three lines before anything else."""
     started, used = time.monotonic(), _cpu_seconds()
+    as_of = datetime.now(UTC)
     try:
+        if arguments.get("as_of"):
+            as_of = _utc(arguments["as_of"])  # so that no step has to ask in which zone it lives
+            arguments = {**arguments, "as_of": as_of.isoformat()}
         return step(**arguments)
     except EvergreenError as error:
         log.error("%s", error)
@@ -60,7 +65,7 @@ def call(step: Callable[..., Json], stage: str, arguments: Json, run_id: str = "
             cpu_seconds=_cpu_seconds() - used,
             peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
-        _record_cost(stage, step.__name__, arguments, cost, run_id)
+        _record_cost(stage, step.__name__, arguments["use_case"], as_of, cost, run_id)
 
 
 def main(stage: str, argv: list[str] | None = None) -> int:
@@ -86,6 +91,13 @@ def main(stage: str, argv: list[str] | None = None) -> int:
     return 0
 
 
+def _utc(text: str) -> datetime:
+    try:
+        return to_utc(datetime.fromisoformat(text))
+    except (TypeError, ValueError) as error:
+        raise PolicyError("as_of", f"{text!r}: {error}", "write it such as 2013-03-01T00:00:00+00:00") from error
+
+
 def _steps(module: ModuleType) -> dict[str, Callable[..., Json]]:
     return {
         name: member
@@ -99,16 +111,15 @@ def _cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _record_cost(stage: str, step: str, arguments: Json, cost: Cost, run_id: str) -> None:
+def _record_cost(stage: str, step: str, use_case: str, as_of: datetime, cost: Cost, run_id: str) -> None:
     from include.ledger import Ledger
     from include.settings import settings
 
-    now = datetime.now(UTC)
     record = Record(
-        use_case=arguments["use_case"],
+        use_case=use_case,
         kind=Kind.STAGE_COST,
         key=f"{stage}.{step}/{uuid.uuid4().hex}",
-        as_of=arguments.get("as_of") or now,
+        as_of=as_of,
         payload={"stage": stage, "step": step, **cost.model_dump()},
         run_id=run_id or os.environ.get("EVERGREEN_RUN_ID", ""),
     )

@@ -1,6 +1,7 @@
 """The one file that Airflow scans: what Evergreen offers to Airflow."""
 
 from airflow.plugins_manager import AirflowPlugin
+
 from evergreen.links import MlflowRunLink, VerdictLink
 from evergreen.listeners import preload
 

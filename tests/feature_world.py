@@ -178,3 +178,10 @@ def ingest(month: str, seed: int = 0) -> DatasetSnapshot:
     )
     Ledger.at(settings().ledger_url).append(record)
     return snapshot
+
+
+def validated(month: str, digest: str) -> None:
+    """Put on record that the month's features passed their expectations."""
+    key = f"features/{month}@{digest[:12]}"
+    record = Record(use_case="shop", kind=Kind.BATCH_VALIDATED, key=key, as_of=MONTHS[month][1], payload={})
+    Ledger.at(settings().ledger_url).append(record)

@@ -1,7 +1,10 @@
 """What travels about data: URIs, versions, digests and counts, never a frame."""
 
+from collections.abc import Iterable
+
 from pydantic import Field, NonNegativeInt
 
+from include.contracts.digest import digest_of
 from include.contracts.frozen import Frozen, Utc
 
 
@@ -69,6 +72,11 @@ class DatasetSnapshot(Frozen):
     digest: str
 
 
+def data_version(batches: Iterable[DatasetSnapshot]) -> str:
+    """Digest over every batch's content: it changes when a batch comes or is corrected."""
+    return digest_of(sorted([batch.batch, batch.digest] for batch in batches))
+
+
 class ExpectationOutcome(Frozen):
     """One evaluated expectation.
 
@@ -116,7 +124,7 @@ class TrainingSet(Frozen):
     Attributes:
         digest: SHA-256 of the Parquet file.
         features: Input columns, in order.
-        data_version: Digest of the snapshot that it was built from.
+        data_version: `data_version` of the batches that it was built from.
     """
 
     uri: str

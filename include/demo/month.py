@@ -127,22 +127,27 @@ class Month:
             raise InfraError("demo", cause, "look at the running tasks in the Airflow UI; start again with KEEP=1")
 
     def _show(self, record: Record) -> None:
-        shown = {
-            Kind.FEATURES_MATERIALIZED: self._ingested,
-            Kind.BATCH_SCORED: lambda r: self.screen.line(
-                "", f"score ✓ {r.payload['rows']:,} flights by v{r.payload['model_version']}"
-            ),
-            Kind.BATCH_MONITORED: self._monitored,
-            Kind.DECIDED: self._decided,
-            Kind.RETRAIN_REQUESTED: self._requested,
-            Kind.TRAINED: lambda _: self.screen.now(f"{self.key}: verify, gate"),
-            Kind.JUDGED: lambda r: self._judged(GateVerdict.model_validate(r.payload)),
-            Kind.RETRAIN_CLOSED: lambda r: self.screen.line(
-                "", f"retrain {r.payload['outcome']}: {r.payload['reason']}", "green"
-            ),
-            Kind.BATCH_QUARANTINED: lambda _: self.screen.line(self.key, "quarantined", "red"),
-        }
-        shown[record.kind](record)
+        said = record.payload
+        match record.kind:
+            case Kind.FEATURES_MATERIALIZED:
+                self._ingested(record)
+            case Kind.BATCH_QUARANTINED:
+                self.screen.line(self.key, f"quarantined, see {said['report_uri']}", "red")
+            case Kind.BATCH_SCORED:
+                self.screen.line("", f"score ✓ {said['rows']:,} flights by v{said['model_version']}")
+            case Kind.BATCH_MONITORED:
+                self._monitored(record)
+            case Kind.DECIDED if not said["retrain"]:  # a retrain is shown once it has been asked for
+                self.screen.line("", f"watch: no retrain ({said['reason']})")
+            case Kind.RETRAIN_REQUESTED:
+                self.screen.line("", f"watch: RETRAIN, {said['reason']}", "yellow")
+                self.screen.now(f"{self.key}: retraining")
+            case Kind.TRAINED:
+                self.screen.now(f"{self.key}: verify, gate")
+            case Kind.JUDGED:
+                self._judged(GateVerdict.model_validate(said))
+            case Kind.RETRAIN_CLOSED:
+                self.screen.line("", f"retrain {said['outcome']}: {said['reason']}", "green")
 
     def _ingested(self, record: Record) -> None:
         name = self.use_case.name
@@ -163,14 +168,6 @@ class Month:
         windows = self.ledger.find(self.use_case.name, Kind.WINDOW_MONITORED, prefix=record.key.split("/")[0])
         drifted = sum(window.payload["state"] == "drifted" for window in windows)
         self.screen.line("", f"monitor ✓ {len(windows)} windows, {drifted} drifted")
-
-    def _decided(self, record: Record) -> None:
-        if not record.payload["retrain"]:  # a retrain is shown once it has been asked for
-            self.screen.line("", f"watch: no retrain ({record.payload['reason']})")
-
-    def _requested(self, record: Record) -> None:
-        self.screen.line("", f"watch: RETRAIN, {record.payload['reason']}", "yellow")
-        self.screen.now(f"{self.key}: retraining")
 
     def _judged(self, verdict: GateVerdict) -> None:
         passed = sum(check.passed for check in verdict.checks)

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import roc_auc_score
 
 from include.contracts.record import Kind
 from include.contracts.scoring import Scored
@@ -18,7 +17,9 @@ from include.contracts.verdict import Champion
 from include.demo.month import Lived
 from include.lake import Lake
 from include.ledger import Ledger
-from include.models import load_booster, predict, read_manifest
+from include.models.booster import load_model, predict
+from include.models.manifest import read_manifest
+from include.models.scores import roc_auc
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ class Report:
         joined = predictions.collect().join(labels, on=keys, how="inner", nulls_equal=True)
         first = Champion.model_validate(self.ledger.find(self.use_case.name, Kind.PROMOTED)[0].payload)
         manifest = read_manifest(first.manifest_uri)
-        kept = predict(load_booster(first.model_uri, first.model_digest), joined, manifest)
+        kept = predict(load_model(manifest), joined, manifest)
         truth = joined["label"].to_numpy()
-        return float(roc_auc_score(truth, joined["prediction"].to_numpy())), float(roc_auc_score(truth, kept))
+        return roc_auc(truth, joined["prediction"].to_numpy()), roc_auc(truth, kept)
 
 
 def conclude(rows: list[Row]) -> dict[str, Any]:

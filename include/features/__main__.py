@@ -75,27 +75,26 @@ def build_training_set(use_case: str, as_of: str, request: str, data_version: st
         use_case: Name of the use case.
         as_of: Instant that the step is about, ISO 8601, UTC.
         request: Id of the retrain request that asks for it.
-        data_version: Digest of the newest batch to use; all batches known by `as_of` where empty.
+        data_version: Version of the data that the request was made for; empty takes what is known by `as_of`.
 
     Returns:
         TrainingSet.
     """
+    from include.contracts.data import data_version as version_of
     from include.contracts.errors import PolicyError
-    from include.contracts.record import Kind
-    from include.features.build import snapshots
     from include.features.training_set import build_training_set as build
     from include.ledger import Ledger
+    from include.ledger.featured import featured
     from include.settings import settings
     from include.use_cases.catalogue import declaration
 
     moment = datetime.fromisoformat(as_of)
-    featured = snapshots(Ledger.at(settings().ledger_url), use_case, Kind.FEATURES_BUILT, moment)
-    if data_version:
-        known = [snapshot.digest for snapshot in featured]
-        if data_version not in known:
-            raise PolicyError("training set", f"no batch has data version {data_version}", f"known: {known}")
-        featured = featured[: known.index(data_version) + 1]
-    built = build(declaration(use_case), _lake(use_case), settings().artifacts, featured, moment)
+    batches = featured(Ledger.at(settings().ledger_url), use_case, moment)
+    found = version_of(batches)
+    if data_version not in {"", found}:
+        cause = f"the data changed after the request: it named version {data_version[:12]}, now it is {found[:12]}"
+        raise PolicyError("training set", cause, "ask for a retrain again; the policy does so by itself")
+    built = build(declaration(use_case), _lake(use_case), settings().artifacts, batches, moment)
     logging.getLogger("evergreen").info("training set for %s: %d rows in %s", request, built.rows, built.uri)
     return built.model_dump(mode="json")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from include.contracts.data import DatasetSnapshot, TrainingSet
+from include.contracts.data import DatasetSnapshot, TrainingSet, data_version
 from include.contracts.digest import digest_of
 from include.contracts.errors import DataError
 from include.contracts.use_case import UseCase
@@ -73,7 +73,7 @@ def build_training_set(
         categorical=use_case.categorical,
         **cuts,
         as_of=as_of,
-        data_version=featured[-1].digest,
+        data_version=data_version(featured),
     )
     objects.write(done, training_set.model_dump_json(indent=2).encode())
     return training_set

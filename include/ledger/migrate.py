@@ -1,10 +1,13 @@
 """Bring a ledger database to the newest shape."""
 
+import logging
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine
+logging.getLogger("alembic").setLevel(logging.WARNING)  # before the import: it announces each plugin that it sets up
+
+from alembic import command  # noqa: E402
+from alembic.config import Config  # noqa: E402
+from sqlalchemy import Engine  # noqa: E402
 
 
 def migrate(engine: Engine) -> None:

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 def up(home: Path) -> int:
     """Start both and stay until Ctrl-C or SIGTERM; nothing is left behind."""
     if found := _running(home):
-        raise InfraError("local", f"process {found.pid} has Airflow up in {home}", f"look at {found.airflow}, or `down`")
+        raise InfraError("local", f"process {found.pid} is up in {home}", f"look at {found.airflow}, or end it: down")
     os.environ["EVERGREEN_HOME"] = str(home)
     home.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -84,7 +84,8 @@ def up(home: Path) -> int:
             )
             write_private(_file(home), running.model_dump_json())
             stack.callback(_file(home).unlink, missing_ok=True)
-            print(f"Evergreen is up after {time.monotonic() - began:.0f} s; Ctrl-C ends it\n{running.text()}", flush=True)
+            print(f"Evergreen is up after {time.monotonic() - began:.0f} s; Ctrl-C ends it", flush=True)
+            print(running.text(), flush=True)
             while True:
                 airflow.check()
                 time.sleep(1)

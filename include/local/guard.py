@@ -47,14 +47,13 @@ def _start(command: list[str]) -> int:
         return child
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a killed guard takes its program along
     os.setsid()
-    # Airflow's task supervisor waits out a whole heartbeat where it is woken by the task's last closed socket before the
-    # kernel has finished the task's exit. A batch process does not preempt the one that wakes it, so it comes later.
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     for number in (*SIGNALS, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         os.execvp(command[0], command)  # noqa: S606 - the whole point, and there is no shell in it
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error}\n".encode())
     finally:
         os._exit(127)
 

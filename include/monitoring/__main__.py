@@ -77,6 +77,7 @@ def _short(report: Any) -> dict[str, Any]:
                 "baseline",
                 "problems",
                 "report_uri",
+                "mlflow_run_id",
             },
         ),
         "drifted": [column.column for column in report.columns if column.drifted and column.counted],

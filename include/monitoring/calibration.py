@@ -3,7 +3,7 @@
 Moving-block bootstrap: a pseudo-window is a stretch of the reference as long as a window, so that what belongs together
 in time (a cold week) stays together; it is compared with the rest of the reference, all columns at once. The threshold
 of a column is its mean distance plus `reach` standard deviations. `reach` is as large as it must be for the verdict
-itself to err no more often than the family error: in no more than that share of the draws do the columns beyond it carry
+itself to err no more often than the family error: in no more than that share of the draws do columns beyond it carry
 the importance that makes a window drifted. It is never less than Student's quantile for as many separate windows as the
 reference has: eight weeks cannot show what a rare week looks like.
 """
@@ -20,7 +20,9 @@ from include.contracts.use_case import Monitoring
 from include.monitoring.distances import Codes, Floats, jensen_shannon, scale, wasserstein
 from include.monitoring.reference import SEED, Sample
 
-DRAWS = 1_000
+DRAWS = 500
+LARGEST = 4_096
+"""Windows beyond it share its calibration: what sampling adds there is far below any effect floor worth having."""
 AXIS = 512
 """Points of the axis on which numbers are counted; finer changes thresholds in the third digit."""
 CELLS = 4_000_000
@@ -41,8 +43,8 @@ class Draw:
 
 
 def bucket(rows: int) -> int:
-    """Window sizes that share a calibration: powers of the square root of two, rounded down (the careful side)."""
-    return int(2 ** (np.floor(2 * np.log2(max(rows, 1))) / 2))
+    """Window sizes that share a calibration: powers of two, rounded down (the careful side), up to `LARGEST`."""
+    return min(LARGEST, 1 << (max(rows, 1).bit_length() - 1))
 
 
 def calibrate(sample: Sample, size: int, monitoring: Monitoring, weights: Mapping[str, float]) -> dict[str, float]:

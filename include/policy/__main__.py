@@ -10,8 +10,9 @@ from include.contracts.errors import PolicyError
 from include.contracts.record import Kind, Record
 from include.jobs import main
 from include.ledger import Ledger
+from include.ledger.featured import featured
 from include.policy.decide import decide as decided
-from include.policy.history import history, newest_batches
+from include.policy.history import history
 from include.policy.requests import ask, end
 from include.settings import settings
 from include.use_cases.catalogue import declaration
@@ -102,15 +103,11 @@ def _recorded(ledger: Ledger, decision: RetrainDecision, batch: str) -> RetrainD
 
 
 def _snapshot(ledger: Ledger, decision: RetrainDecision, batch: str) -> DatasetSnapshot:
-    records = [
-        record
-        for record in ledger.find(decision.use_case, Kind.FEATURES_BUILT, prefix=f"{batch}@")
-        if record.as_of <= decision.as_of
-    ]
-    if not records:
-        cause = f"batch {batch} of {decision.use_case} has no features as of {decision.as_of.isoformat()}"
+    found = [one for one in featured(ledger, decision.use_case, decision.as_of) if one.batch == batch]
+    if not found:
+        cause = f"batch {batch} of {decision.use_case} has no sound features as of {decision.as_of.isoformat()}"
         raise PolicyError("policy.decide", cause, f"ingest it first ({decision.use_case}_ingest)")
-    return newest_batches(records)[0]
+    return found[0]
 
 
 def _moment(text: str) -> datetime:

@@ -103,14 +103,14 @@ def _speaks(window: DriftReport, champion: Champion) -> bool:
 
 
 def _leaning(windows: list[DriftReport]) -> str:
-    columns: dict[str, float] = {}
-    for window in windows:
-        columns.update({c.column: c.importance for c in window.columns if c.drifted and c.counted})
-    if not columns:
+    """What drifted in the window where it weighs most."""
+    heaviest = max(windows, key=lambda window: window.drifted_importance)
+    drifted = [column for column in heaviest.columns if column.drifted and column.counted]
+    if not drifted:
         return ""
-    heaviest = sorted(columns, key=lambda name: -columns[name])[:3]
-    more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
-    return f" ({', '.join(heaviest)}{more} carry {sum(columns.values()):.0%} of the model's gain)"
+    names = [column.column for column in sorted(drifted, key=lambda column: -column.importance)]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f" ({', '.join(names[:3])}{more} carry {heaviest.drifted_importance:.0%} of the model's gain)"
 
 
 def _below(value: float, bound: float) -> str:

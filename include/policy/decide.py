@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
+from include.contracts.data import data_version
 from include.contracts.decision import History, RetrainDecision
 from include.contracts.use_case import UseCase
 from include.policy.causes import CAUSES
 from include.policy.finding import Finding
-from include.policy.identity import data_version, request_id
+from include.policy.identity import request_id
 from include.policy.limits import LIMITS, already_asked
 from include.policy.visible import visible
 

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from include.contracts.data import DatasetSnapshot
 from include.contracts.decision import History, RetrainRequest
 from include.contracts.monitoring import DriftReport
 from include.contracts.record import Kind, Record
 from include.contracts.verdict import Champion
 from include.ledger import Ledger
+from include.ledger.featured import featured
 
 
 def history(ledger: Ledger, use_case: str, as_of: datetime) -> History:
@@ -22,7 +22,6 @@ def history(ledger: Ledger, use_case: str, as_of: datetime) -> History:
         record
         for record in ledger.find(
             use_case,
-            Kind.FEATURES_BUILT,
             Kind.WINDOW_MONITORED,
             Kind.RETRAIN_REQUESTED,
             Kind.RETRAIN_CLOSED,
@@ -33,16 +32,10 @@ def history(ledger: Ledger, use_case: str, as_of: datetime) -> History:
     promoted = _of(records, Kind.PROMOTED)
     return History(
         champion=Champion.model_validate(promoted[-1].payload) if promoted else None,
-        batches=newest_batches(_of(records, Kind.FEATURES_BUILT)),
+        batches=tuple(featured(ledger, use_case, as_of)),
         windows=_windows(_of(records, Kind.WINDOW_MONITORED)),
         requests=_requests(_of(records, Kind.RETRAIN_REQUESTED), _of(records, Kind.RETRAIN_CLOSED)),
     )
-
-
-def newest_batches(records: list[Record]) -> tuple[DatasetSnapshot, ...]:
-    """The newest snapshot of each batch, by start."""
-    newest = {record.payload["batch"]: record.payload for record in records}
-    return tuple(sorted((DatasetSnapshot.model_validate(p) for p in newest.values()), key=lambda s: s.starts))
 
 
 def _windows(records: list[Record]) -> tuple[DriftReport, ...]:

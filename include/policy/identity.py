@@ -1,18 +1,10 @@
 """What makes two retrains the same: their data, their declaration and their cause."""
 
-from collections.abc import Iterable
-
-from include.contracts.data import DatasetSnapshot
 from include.contracts.decision import Rule
 from include.contracts.digest import digest_of
 from include.contracts.use_case import UseCase
 
 _WITHOUT_EFFECT = {"owner", "description", "schedule", "monitoring", "retraining", "resources"}
-
-
-def data_version(batches: Iterable[DatasetSnapshot]) -> str:
-    """Digest over every batch's content: it changes when a batch comes or is corrected."""
-    return digest_of(sorted([batch.batch, batch.digest] for batch in batches))
 
 
 def declaration(use_case: UseCase) -> str:

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+from include.contracts.data import data_version
 from include.contracts.decision import Outcome, RetrainRequest, Rule
 from include.contracts.errors import PolicyError
 from include.contracts.record import Kind, Record
 from include.contracts.use_case import UseCase
 from include.ledger import Ledger
 from include.policy.history import history
-from include.policy.identity import data_version, declaration
+from include.policy.identity import declaration
 
 
 def ask(

@@ -7,6 +7,7 @@ from datetime import datetime
 from include.contracts.data import DatasetSnapshot
 from include.contracts.record import Kind
 from include.ledger import Ledger
+from include.ledger.featured import featured
 
 NO_CHAMPION = "no champion yet"
 SEEN = "seen in training"
@@ -30,10 +31,8 @@ def unscored(ledger: Ledger, use_case: str, as_of: datetime) -> list[DatasetSnap
 
     A level, not an edge: a lost event costs nothing, the next run finds the batch.
     """
-    featured = [record for record in ledger.find(use_case, Kind.FEATURES_BUILT) if record.as_of <= as_of]
-    newest = {r.payload["batch"]: DatasetSnapshot.model_validate(r.payload) for r in featured}
     scored = {record.key for record in ledger.find(use_case, Kind.BATCH_SCORED)}
-    return sorted((s for s in newest.values() if key(s) not in scored), key=lambda snapshot: snapshot.starts)
+    return [snapshot for snapshot in featured(ledger, use_case, as_of) if key(snapshot) not in scored]
 
 
 def split(

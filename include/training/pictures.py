@@ -81,7 +81,7 @@ def _shap(spec: TrainingSpec, fitted: Fitted, data: Quantised, part: Part) -> Fi
 
 
 def _ranks(inputs: xgboost.DMatrix) -> NDArray[Any]:
-    """Each column's values as ranks in 0..1, missing in the middle: the colours."""
+    """Each column's values (missing as 0) as ranks in 0..1: the colours."""
     dense = inputs.get_data().toarray()
     return np.apply_along_axis(lambda column: np.argsort(np.argsort(column)) / max(1, column.size - 1), 0, dense)
 

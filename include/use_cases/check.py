@@ -150,7 +150,12 @@ def _feature_repo(use_case: UseCase) -> str:
     for view in views:
         _look_at_view(use_case, view, {keys[name] for name in view.entities if name in keys})
     _look_at_inputs(use_case, features)
-    return f"{service.name}: features {', '.join(features)}"
+    return f"{service.name}: {_named(features)}"
+
+
+def _named(features: list[str]) -> str:
+    more = f" and {len(features) - 4} more" if len(features) > 5 else ""
+    return f"features {', '.join(features[:4] if more else features)}{more}"
 
 
 def _feature_module(use_case: UseCase) -> ModuleType:

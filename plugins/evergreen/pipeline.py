@@ -8,6 +8,9 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 from include.contracts.errors import DataError, ModelError, PolicyError
 from include.contracts.use_case import UseCase
 
+LOOP = ("ingest", "score", "monitor", "watch", "retrain", "rollback")
+"""The kinds of DAG, in the order of the loop."""
+
 RETRY_WHERE_IT_HELPS = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception=DataError, action=RetryAction.FAIL, reason="the same data fail again"),
@@ -23,6 +26,7 @@ ARGUMENTS = {
     "max_retry_delay": timedelta(minutes=2),
     "retry_exponential_backoff": 2.0,
     "retry_policy": RETRY_WHERE_IT_HELPS,
+    "show_return_value_in_logs": False,  # it is in XCom; the log is for what a person wants to know
 }
 
 
@@ -31,14 +35,14 @@ def pipeline(use_case: UseCase, kind: str, title: str, doc: str, **arguments: An
 
     Args:
         use_case: The declaration.
-        kind: Such as `ingest`.
+        kind: One of `LOOP`.
         title: What it does, in a few words.
         doc: Markdown: drawing, inputs, outputs, what to do when it is red.
         arguments: Further arguments of `DAG`, such as `schedule` and `params`.
     """
     return DAG(
         dag_id=f"{use_case.name}_{kind}",
-        dag_display_name=f"{use_case.name} {kind}",
+        dag_display_name=f"{use_case.name} {LOOP.index(kind) + 1} {kind}",  # sorted, the list reads as the loop
         description=title,
         doc_md=f"# {use_case.name}: {title}\n\n{use_case.description} *Ask {use_case.owner}.*\n\n{doc}",
         tags={use_case.name, "evergreen", kind},

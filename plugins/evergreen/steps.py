@@ -1,13 +1,13 @@
 """Runs a step of a stage inside a task: checks the request first, gives the step its time, keeps the error's words."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.errors import PolicyError
 
@@ -30,7 +30,6 @@ def step(use_case: str, stage: str, name: str, **arguments: Any) -> Json:
         What the step returned.
 
     Raises:
-        AirflowSkipException: If the step found nothing to do and says why (`{"skipped": "reason"}`).
         PolicyError: If the run's conf has a key that the DAG does not declare.
     """
     from include.jobs import run
@@ -39,10 +38,8 @@ def step(use_case: str, stage: str, name: str, **arguments: Any) -> Json:
     with words_kept(context):
         check_conf(context)
         given = {"use_case": use_case, "as_of": as_of(context).isoformat(), **arguments}
-        found = run(stage, name, given, run_id=context["run_id"])
-    if isinstance(found.get("skipped"), str):
-        raise AirflowSkipException(found["skipped"])
-    return found
+        os.environ["EVERGREEN_RUN_ID"] = context["run_id"]  # this process is this task's alone
+        return run(stage, name, given, run_id=context["run_id"])
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The paired bootstrap against the same thing written out, and against what it promises."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -26,7 +28,7 @@ def test_auc_counts_pairs_with_ties_as_half() -> None:
 
 @pytest.mark.parametrize(("weighted", "plain"), [(_weighted_auc, roc_auc), (_weighted_r2, r2)])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_counted_resample_scores_as_the_resampled_rows(weighted, plain, seed: int) -> None:
+def test_a_counted_resample_scores_as_the_resampled_rows(weighted: Any, plain: Any, seed: int) -> None:
     label, predicted, index = drawn(500, seed)
     counts = np.bincount(index, minlength=label.size).astype(float)
     assert weighted(label, predicted)(counts) == pytest.approx(plain(label[index], predicted[index]))

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from include import jobs
-from include.contracts.data import TrainingSet
+from include.contracts.data import DatasetSnapshot, TrainingSet, data_version
 from include.contracts.errors import DataError, InfraError, PolicyError
 from include.contracts.record import Kind
 from include.features.retrieval import inputs, retrieve
@@ -36,7 +36,9 @@ def step(name: str, **arguments: Any) -> dict[str, Any]:
 
 def build(month: str) -> dict[str, Any]:
     snapshot = shop.ingest(month).model_dump(mode="json")
-    return step("build_features", as_of=end(month), batch=month, snapshot=snapshot)
+    built = step("build_features", as_of=end(month), batch=month, snapshot=snapshot)
+    shop.validated(month, built["digest"])
+    return built
 
 
 def end(month: str) -> str:
@@ -140,8 +142,8 @@ def test_the_store_is_applied_once_and_again_when_the_declaration_changes(tmp_pa
     first = open_store(use_case).get_feature_view("shop_customer").last_updated_timestamp
     assert open_store(use_case).get_feature_view("shop_customer").last_updated_timestamp == first
     path = tmp_path / "feature_repo" / "shop.py"
-    path.write_text(path.read_text().replace("ttl=timedelta(days=7)", "ttl=timedelta(days=3)"))
-    assert open_store(use_case).get_feature_view("shop_customer").ttl == timedelta(days=3)
+    path.write_text(path.read_text().replace("ttl=timedelta(days=7)", "ttl=timedelta(days=30)"))
+    assert open_store(use_case).get_feature_view("shop_customer").ttl == timedelta(days=30)
 
 
 @pytest.mark.parametrize(
@@ -229,15 +231,15 @@ def test_the_same_inputs_give_the_same_file_and_are_found_again() -> None:
     assert training_set("2024-02-02T00:00:00+00:00") == first  # the same bytes
 
 
-def test_a_data_version_keeps_later_batches_out() -> None:
-    january = build("2024-01")
+def test_data_that_changed_after_the_request_are_not_trained_on_in_its_name() -> None:
     as_of = "2024-03-01T00:00:00+00:00"
-    first = training_set(as_of)
+    requested = data_version([DatasetSnapshot.model_validate(build("2024-01"))])
+    first = training_set(as_of, data_version=requested)
+    assert first.data_version == requested
     build("2024-02")
-    assert training_set(as_of, data_version=january["digest"]) == first
     assert training_set(as_of).rows > first.rows
-    with pytest.raises(PolicyError, match="no batch has data version 0000"):
-        training_set(as_of, data_version="0000")
+    with pytest.raises(PolicyError, match="the data changed after the request"):
+        training_set(as_of, data_version=requested)
 
 
 def test_too_few_labels_are_an_error() -> None:

@@ -64,5 +64,20 @@ def test_the_command_line_says_what_is_wrong_and_how(tmp_path: Path) -> None:
         [sys.executable, "-m", "include.policy", "decide", "--spec", str(spec)], capture_output=True, text=True
     )
     assert done.returncode == 67
-    assert "next step" in done.stderr
+    assert "Make it with: python -m include.use_cases new nobody" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["2013-02-03T00:00:00", "yesterday"])
+def test_a_time_without_a_zone_is_refused_before_the_step(text: str) -> None:
+    with pytest.raises(PolicyError, match="write it such as"):
+        call(at, "arithmetic", {"use_case": "flights", "as_of": text})
+
+
+def test_every_step_lives_in_utc() -> None:
+    told = call(at, "arithmetic", {"use_case": "flights", "as_of": "2013-02-02T19:00:00-05:00"})
+    assert told == {"as_of": "2013-02-03T00:00:00+00:00"}
+
+
+def at(use_case: str, as_of: str) -> dict[str, object]:
+    return {"as_of": as_of}

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from include.contracts.data import DatasetSnapshot
+from include.contracts.data import DatasetSnapshot, data_version
 from include.contracts.decision import History, Outcome, RetrainDecision, RetrainRequest, Rule
 from include.contracts.monitoring import ColumnDrift, DriftReport, WindowState
 from include.contracts.use_case import BinaryClassification, NOfM, Retraining, UseCase
 from include.contracts.verdict import Champion
 from include.policy.decide import decide
-from include.policy.identity import data_version
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

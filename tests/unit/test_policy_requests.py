@@ -41,12 +41,16 @@ def ledger(tmp_path: Path) -> Ledger:
     return ledger
 
 
-def features_built(ledger: Ledger, month: int, digest: str = "first", as_of: datetime | None = None) -> None:
+def features_built(
+    ledger: Ledger, month: int, digest: str = "first", as_of: datetime | None = None, validated: bool = True
+) -> None:
     starts, ends = datetime(2013, month, 1, tzinfo=UTC), datetime(2013, month + 1, 1, tzinfo=UTC)
     name = f"2013-{month:02}"
     snapshot = DatasetSnapshot(batch=name, starts=starts, ends=ends, tables=(), digest=f"{digest}{month}" * 8)
     key = f"{name}@{snapshot.digest[:12]}"
     append(ledger, Kind.FEATURES_BUILT, key, as_of or ends, snapshot.model_dump(mode="json"))
+    if validated:
+        append(ledger, Kind.BATCH_VALIDATED, f"features/{key}", as_of or ends, {})
 
 
 def append(ledger: Ledger, kind: Kind, key: str, as_of: datetime, payload: dict[str, Any]) -> Record:
@@ -133,6 +137,15 @@ def test_history_sees_the_newest_content_and_nothing_of_the_future(ledger: Ledge
     assert known.champion == holder
 
 
+def test_features_are_data_only_once_they_are_validated(ledger: Ledger) -> None:
+    features_built(ledger, 3, as_of=AS_OF, validated=False)
+    assert [batch.batch for batch in history(ledger, "flights", AS_OF).batches] == ["2013-01", "2013-02"]
+    append(ledger, Kind.BATCH_QUARANTINED, "features/2013-03@first3first3", AS_OF, {})
+    assert [batch.batch for batch in history(ledger, "flights", AS_OF).batches] == ["2013-01", "2013-02"]
+    append(ledger, Kind.BATCH_VALIDATED, "features/2013-03@first3first3", AS_OF, {})
+    assert [batch.batch for batch in history(ledger, "flights", AS_OF).batches] == ["2013-01", "2013-02", "2013-03"]
+
+
 def test_clock(tmp_path: Path) -> None:
     ledger, now = Ledger.at(f"sqlite:///{tmp_path / 'clock.db'}"), datetime.now(UTC)
     assert clock(ledger, "flights", now) == now
@@ -172,7 +185,10 @@ def test_steps(stage: Ledger) -> None:
         (lambda: steps.request("flights", AS_OF.isoformat(), "a", rule="whim"), "unknown rule 'whim'; known: first_"),
         (lambda: steps.close("flights", AS_OF.isoformat(), "a", "lost", "x"), "unknown outcome 'lost'"),
         (lambda: steps.decide("flights", "2013-03-02T00:00:00"), "has no time zone"),
-        (lambda: steps.decide("flights", AS_OF.isoformat(), batch="2013-09"), "batch 2013-09 of flights has no feat"),
+        (
+            lambda: steps.decide("flights", AS_OF.isoformat(), batch="2013-09"),
+            "batch 2013-09 of flights has no sound feat",
+        ),
     ],
 )
 def test_wrong_calls(stage: Ledger, call: Any, words: str) -> None:

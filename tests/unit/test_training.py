@@ -219,7 +219,7 @@ def test_a_model_that_is_not_what_was_written_is_never_loaded(home: Path, how: s
     else:
         content[len(content) // 3] ^= 4
         path.write_bytes(bytes(content))
-    with pytest.raises(ModelError, match="SHA-256|does not exist"):
+    with pytest.raises(ModelError, match=r"SHA-256|does not exist"):
         load_booster(str(path), digest)
 
 

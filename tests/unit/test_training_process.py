@@ -76,7 +76,7 @@ def test_it_prints_the_manifest_and_ends_with_0(home: Path) -> None:
 
 
 def test_killed_at_random_points_then_retried(home: Path) -> None:
-    """kill -9 of the process that the operator holds: its child dies with it, and the retry ends well."""
+    """A kill -9 of the process that the operator holds: its child dies with it, and the retry ends well."""
     given = spec(home, rows(), request="killed", trainer=LONG)
     path = written(home, given)
     process = started(path)
@@ -114,7 +114,8 @@ def test_the_killed_child_is_explained(home: Path) -> None:
 
 def test_it_dies_with_the_parent_that_asked_for_it(home: Path) -> None:
     given = spec(home, rows(), request="orphan", trainer=LONG)
-    code = f"import subprocess; p = subprocess.Popen({command(written(home, given))!r}); print(p.pid, flush=True); p.wait()"
+    start = f"p = subprocess.Popen({command(written(home, given))!r})"
+    code = f"import subprocess; {start}; print(p.pid, flush=True); p.wait()"
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pyarrow as pa
@@ -20,10 +20,10 @@ ENDS = datetime(2013, 2, 1, 5, tzinfo=UTC)
 @lru_cache(maxsize=12)
 def tables(month: str) -> dict[str, pa.Table]:
     """The raw tables of a month, through the landing zone and the Source."""
-    landing = mkdtemp(prefix="evergreen-test-landing-")
-    write_month(month, landing)
-    batch = next(iter(source.batches(LandingZone(landing))))
-    return source.read({name: Path(uri) for name, uri in batch.files.items()})
+    with TemporaryDirectory() as landing:
+        write_month(month, landing)
+        batch = next(iter(source.batches(LandingZone(landing))))
+        return source.read({name: Path(uri) for name, uri in batch.files.items()})
 
 
 def frames(*months: str) -> dict[str, pl.LazyFrame]:

@@ -40,12 +40,13 @@ def retrain(use_case: UseCase, as_of: datetime, decision: Json) -> Json:
     request = decision["request"]
     asked = {"rule": decision["rule"], "automatic": True, "reason": decision["reason"]}
     accepted = step(use_case, as_of, "policy", "request", request=request, **asked)
-    version = accepted["request"]["data_version"]
-    rows = step(use_case, as_of, "features", "build_training_set", request=request, data_version=version)
+    if not accepted["accepted"]:
+        raise AssertionError(f"the policy asked for a duplicate: {accepted}")
+    rows = step(use_case, as_of, "features", "build_training_set", request=request)
     manifest = f"{train(use_case, as_of, request, rows)}/manifest.json"
     step(use_case, as_of, "evaluation", "verify", manifest_uri=manifest)
     verdict = step(use_case, as_of, "evaluation", "evaluate", manifest_uri=manifest, request=request)
-    done = step(use_case, as_of, "promotion", "promote", verdict=verdict)
+    done = step(use_case, as_of, "promotion", "promote", verdict=verdict, request=request)
     outcome = "promoted" if verdict["accepted"] else "rejected"
     step(use_case, as_of, "policy", "close", request=request, outcome=outcome, reason=str(done.get("reason", outcome)))
     return {

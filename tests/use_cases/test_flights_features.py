@@ -72,10 +72,16 @@ def events() -> list[Flight]:
     return found
 
 
+@cache
+def concerning(key: str, value: object, asked: datetime) -> list[Flight]:
+    """What was known of `value` when it was asked; only origins have departures and waiting."""
+    known = [event for event in events() if event[key] == value and event["time"] <= asked]
+    return known if key == "origin" else [event for event in known if "late" in event]
+
+
 def by_hand(window: Window, key: str, value: object, asked: datetime) -> float | None:
     """One rolling feature for one prediction, from the definition."""
-    mine = [event for event in events() if event[key] == value and event["time"] <= asked]
-    concerned = mine if key == "origin" else [event for event in mine if "late" in event]
+    concerned = concerning(key, value, asked)
     row = max(event["time"] for event in concerned)
     if window.name == "origin_waiting":
         waits = [event["waits"] for event in concerned if "waits" in event]
@@ -106,7 +112,7 @@ def test_rolling_features_are_those_of_a_person_with_a_clock(view: str) -> None:
 
 
 def test_arrival_is_the_first_instant_after_departure_with_that_clock() -> None:
-    spine = january()["spine"].select("flight_id", "scheduled_duration").rows_by_key("flight_id", unique=True)
+    spine = dict(january()["spine"].select("flight_id", "scheduled_duration").iter_rows())
     for row in flights()[::13]:
         flight = f"{row['year']}-{row['month']:02}-{row['day']:02}-{row['carrier']}-{row['flight']}-{row['origin']}"
         assert spine[flight] == (row["arrival"] - row["departure"]).total_seconds() / 60

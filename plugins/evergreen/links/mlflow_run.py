@@ -6,7 +6,7 @@ from airflow.sdk import BaseOperatorLink
 
 
 class MlflowRunLink(BaseOperatorLink):
-    """Opens the MLflow run that the task's result names as `mlflow_run_id`."""
+    """Opens the MLflow run that the task's result names as `mlflow_run_id`, itself or in its newest window."""
 
     @property
     def name(self) -> str:
@@ -16,7 +16,9 @@ class MlflowRunLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """URL of the run; empty where the task named none or no MLflow pages are configured."""
         found = ti_key.xcom_pull(task_ids=operator.task_id, key="return_value")
-        return run_url(found.get("mlflow_run_id", "")) if isinstance(found, dict) else ""
+        windows = found.get("windows") if isinstance(found, dict) else None
+        named = windows[-1] if windows else found
+        return run_url(named.get("mlflow_run_id", "")) if isinstance(named, dict) else ""
 
 
 def run_url(run_id: str, page: str = "") -> str:

@@ -56,7 +56,7 @@ class TrainingOperator(BaseOperator):
             store.write(spec_uri, spec.model_dump_json(indent=1).encode())
             self.carry_out(spec, spec_uri)
             manifest = _manifest(store, spec)
-            _record(manifest, spec, context["run_id"])
+            _record_cost(manifest, spec, context["run_id"])
         return {
             "manifest_uri": f"{spec.output_uri}/manifest.json",
             **manifest.model_dump(mode="json", include={"mlflow_run_id", "spec_digest", "rows", "metrics"}),
@@ -121,15 +121,20 @@ def _manifest(store: "ObjectStore", spec: TrainingSpec) -> TrainingManifest:
     return manifest
 
 
-def _record(manifest: TrainingManifest, spec: TrainingSpec, run_id: str) -> None:
-    """Put the training and its cost into the ledger; training itself knows no ledger."""
+def _record_cost(manifest: TrainingManifest, spec: TrainingSpec, run_id: str) -> None:
+    """Put the training's cost into the ledger; training itself knows no ledger."""
     from include.contracts.record import Kind, Record
     from include.ledger import Ledger
     from include.settings import settings
 
     ledger = Ledger.at(settings().ledger_url)
-    common = {"use_case": spec.use_case, "as_of": spec.as_of, "run_id": run_id, "key": spec.digest}
-    trained = {"manifest_uri": f"{spec.output_uri}/manifest.json", "request": spec.request}
-    cost = {"stage": "training", "step": "train", **manifest.cost.model_dump()}
-    ledger.append(Record(kind=Kind.TRAINED, payload=trained, **common))
-    ledger.append(Record(kind=Kind.STAGE_COST, payload=cost, **{**common, "key": f"training.train/{spec.digest}"}))
+    ledger.append(
+        Record(
+            use_case=spec.use_case,
+            kind=Kind.STAGE_COST,
+            key=f"training.train/{spec.digest}",
+            as_of=spec.as_of,
+            payload={"stage": "training", "step": "train", **manifest.cost.model_dump()},
+            run_id=run_id,
+        )
+    )

@@ -34,6 +34,7 @@ class DriftTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the decision, as JSON, once it is "retrain"."""
         seen: tuple[int, datetime] | None = None
+        said = ""
         while True:
             mark = await asyncio.to_thread(_mark, self.use_case)  # read first: a change while deciding moves it again
             if mark != seen:
@@ -41,7 +42,9 @@ class DriftTrigger(BaseTrigger):
                 if decision.retrain:
                     yield TriggerEvent(decision.model_dump(mode="json"))
                     return
-                self.log.info("%s: no retrain: %s", self.use_case, decision.reason)
+                if decision.reason != said:
+                    said = decision.reason
+                    self.log.info("%s: no retrain: %s", self.use_case, said)
                 seen = mark
             await asyncio.sleep(self.poll_seconds)
 
