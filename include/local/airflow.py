@@ -4,9 +4,11 @@
 """
 
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -34,14 +36,18 @@ class Airflow:
         home: Folder for everything; AIRFLOW_HOME is `home/airflow`.
         settings: Further variables: `EVERGREEN_*`, and `AIRFLOW__*` ones that win over the runner's.
         parallelism: Tasks that run at the same time.
+        project: Folder of `dags`, `plugins` and `include`.
     """
 
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, parallelism: int = 3) -> None:
+    def __init__(
+        self, home: Path, settings: Mapping[str, str] | None = None, parallelism: int = 3, project: Path = PROJECT
+    ) -> None:
+        self.project = project
         self.folder = home.resolve() / "airflow"
         self.secrets = credentials(self.folder)
         self.ports = Ports(**dict(zip(("api", "worker_logs", "trigger_logs"), free_ports(3), strict=True)))
         given = {"EVERGREEN_HOME": str(home.resolve()), **(settings or {})}
-        self.env = airflow_environment(self.folder, self.ports, self.secrets, given, parallelism)
+        self.env = airflow_environment(project, self.folder, self.ports, self.secrets, given, parallelism)
         self.processes: dict[str, Process] = {}
         self._started = 0.0
 
@@ -149,11 +155,15 @@ class Airflow:
             process.stop()
         if process.code != 0:
             raise self._failure_of(process, f"ended with exit code {process.code}")
+        with closing(sqlite3.connect(self.folder / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode = WAL")  # it stays with the file: readers no longer stop a writer
         marker.write_text(wanted)
 
     def _process(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Process:
         command = [sys.executable, "-m", "airflow", *arguments]
-        return Process(name, command, self.folder / "components" / f"{name}.log", {**(more or {}), **self.env}, PROJECT)
+        return Process(
+            name, command, self.folder / "components" / f"{name}.log", {**(more or {}), **self.env}, self.project
+        )
 
     def _failure(self, component: str, cause: str) -> InfraError:
         return self._failure_of(self.processes[component], cause)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from include.contracts.frozen import Frozen
 from include.local.credentials import USER, Credentials, passwords_file
-from include.settings import PROJECT
 
 PRELOAD = "numpy,pandas,scipy.stats,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently,boto3"
 """Imported once by the scheduler before it forks its workers: imports that each task would pay again."""
@@ -21,11 +20,12 @@ class Ports(Frozen):
 
 
 def airflow_environment(
-    folder: Path, ports: Ports, secrets: Credentials, settings: Mapping[str, str], parallelism: int
+    project: Path, folder: Path, ports: Ports, secrets: Credentials, settings: Mapping[str, str], parallelism: int
 ) -> dict[str, str]:
     """The whole environment of the four components.
 
     Args:
+        project: Folder of `dags`, `plugins` and `include`.
         folder: AIRFLOW_HOME.
         ports: What it listens on.
         secrets: What its components share.
@@ -40,10 +40,10 @@ def airflow_environment(
     url = f"http://127.0.0.1:{ports.api}"
     return {
         **inherited,
-        **_python(inherited),
+        **_python(project, inherited),
         "AIRFLOW_HOME": str(folder),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(project / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(project / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -52,7 +52,8 @@ def airflow_environment(
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(folder)),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
+        # the default, 5 s, is short for a writer who waits behind others on a busy machine
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports.api),
         "AIRFLOW__API__BASE_URL": url,
@@ -71,10 +72,10 @@ def airflow_environment(
     }
 
 
-def _python(inherited: Mapping[str, str]) -> dict[str, str]:
+def _python(project: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     local = ",".join(filter(None, [inherited.get("NO_PROXY", ""), "127.0.0.1,localhost"]))
     return {
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+        "PYTHONPATH": os.pathsep.join([str(project), str(project / "plugins")]),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "2",
         "OPENBLAS_NUM_THREADS": "2",
