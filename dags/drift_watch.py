@@ -17,13 +17,12 @@ DOC = """
 ```
 wait_for_decision (deferred) >> trigger_retrain >> record_request --> the next run waits again
 ```
-One run is always waiting. It ends as soon as the retraining policy, a pure function of the ledger and the time, says
-"retrain": then `<use case>_retrain` is started under a run id that is derived from the cause, so that the same cause
-twice is the same run. The request is recorded only after that run exists: a crash in between costs one more look,
-never a retrain and never a second one.
-
-**When it is red:** read component, cause and next step at the top of the log. The next run looks at the same levels
-again, so nothing needs to be cleared.
+- **In:** the ledger and the time: the retraining policy is a pure function of both. One run is always waiting.
+- **Out:** as soon as the policy says "retrain", a run of `{name}_retrain` under an id that is derived from the cause,
+  so that the same cause twice is the same run. The request is recorded only after that run exists: a crash in between
+  costs one more look, never a retrain and never a second one.
+- **When it is red:** read component, cause and next step at the top of the log. The next run looks at the same levels
+  again, so nothing needs to be cleared.
 """
 
 

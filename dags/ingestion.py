@@ -17,12 +17,11 @@ DOC = """
 ```
 land >> validate >> commit >> build_features >> validate_features >> materialize --(asset event)--> score
 ```
-**In:** one batch in the landing zone: the one that the request names, otherwise the oldest that is not ingested yet.
-**Out:** raw and feature tables in the lake, features online, an event of the asset `<use case>_features`.
-
-**When it is red:** the log of the red task begins with component, cause and next step. *validate* red: the batch is in
-quarantine with a report that names expectation and rows; drop a corrected file and run again with the same `batch`.
-Everything else: clear the red task; a step finds its own finished work and does nothing twice.
+- **In:** one batch in the landing zone: the one that the request names, otherwise the oldest that is not ingested yet.
+- **Out:** raw and feature tables in the lake, features online, an event of the asset `{name}_features`.
+- **When it is red:** the log of the red task begins with component, cause and next step. *validate* red: the batch is
+  in quarantine with a report that names expectation and rows; drop a corrected file and run again with the same
+  `batch`. Everything else: clear the red task; a step finds its own finished work and does nothing twice.
 """
 
 

@@ -18,12 +18,12 @@ DOC = """
 ```
 score --(asset event)--> monitor >> decide
 ```
-**In:** every scored batch that is not monitored yet. **Out:** for each window of it data quality, drift of features and
-predictions against the champion's training data, and its real performance once labels are in: in the ledger, and as
-pages in an MLflow run (the button on *monitor*). *decide* writes down what the retraining policy says to the newest
-batch; it starts nothing, the watch does.
-
-**When it is red:** read component, cause and next step at the top of the log, then clear the task.
+- **In:** every scored batch that is not monitored yet.
+- **Out:** for each window of it data quality, drift of features and predictions against the champion's training data,
+  and its real performance once labels are in: in the ledger, and as pages in an MLflow run (the button in the details
+  of *monitor*). *decide* writes down what the retraining policy says to the newest batch; it starts nothing, the watch
+  does.
+- **When it is red:** read component, cause and next step at the top of the log, then clear the task.
 """
 
 

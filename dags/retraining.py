@@ -23,16 +23,17 @@ DOC = """
 ```
 plan >> build_training_set >> train >> verify >> evaluate >> promote >> close
 ```
-**In:** a request: from the watch (its run id is derived from the cause), from the form, or by REST; the run id is the
-request's id, and the same id again answers 409. A request for data and a declaration that were trained before is
-skipped as a duplicate, unless `force` is set. **Out:** a model in MLflow, a verdict with every check, perhaps a new
-champion, and exactly one ending in the ledger: promoted, rejected, skipped or failed, with its reason.
+- **In:** a request: from the watch (its run id is derived from the cause), from the form, or by REST; the run id is the
+  request's id, and the same id again answers 409. A request for data and a declaration that were trained before is
+  skipped as a duplicate, unless `force` is set.
+- **Out:** a model in MLflow, a verdict with every check (the buttons in the details of *train* and *evaluate*), perhaps
+  a new champion, and exactly one ending in the ledger: promoted, rejected, skipped or failed, with its reason. A
+  challenger that the gate finds worse leaves the champion as it was: that is a green run.
+- **When it is red:** *close* repeats the words of the task that failed; the champion is unchanged. Mend the cause, then
+  ask again under a new run id.
 
 Training is done when its manifest, written last, says so; digests are checked before a model is judged and again before
-it is promoted. A challenger that the gate finds worse leaves the champion as it was: that is a green run.
-
-**When it is red:** *close* repeats the words of the task that failed; the champion is unchanged. Clear the red task to
-try again, or ask again with `force`.
+it is promoted.
 """
 
 

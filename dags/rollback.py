@@ -15,11 +15,10 @@ DOC = """
 ```
 rollback
 ```
-**In:** nothing but a reason. **Out:** the champion before this one is champion again, in the ledger by
-compare-and-swap and in the aliases of MLflow; its files are held against their digests first. Scoring uses it from the
-next batch on.
-
-**When it is red:** the champion is unchanged; read component, cause and next step at the top of the log.
+- **In:** a reason, and perhaps the version to go back to.
+- **Out:** the champion before this one is champion again, in the ledger by compare-and-swap and in the aliases of
+  MLflow; its files are held against their digests first. Scoring uses it from the next batch on.
+- **When it is red:** the champion is unchanged; read component, cause and next step at the top of the log.
 """
 
 

@@ -16,12 +16,12 @@ DOC = """
 ```
 ingest --(asset event)--> score --(asset event)--> monitor
 ```
-**In:** every batch that has features and no predictions yet; the event only says that it is time to look, so a lost
-event costs nothing: the next run scores what is left. **Out:** predictions of the champion in the lake, never made
-again, and an event of the asset `<use case>_predictions`, also when there is no champion yet.
-
-**When it is red:** read component, cause and next step at the top of the log, then clear the task. Nothing is scored
-twice. Scoring goes on with the old champion whatever happens to a retrain.
+- **In:** every batch that has features and no predictions yet; the event only says that it is time to look, so a lost
+  event costs nothing: the next run scores what is left.
+- **Out:** predictions of the champion in the lake, never made again, and an event of the asset `{name}_predictions`,
+  also when there is no champion yet.
+- **When it is red:** read component, cause and next step at the top of the log, then clear the task. Nothing is scored
+  twice. Scoring goes on with the old champion whatever happens to a retrain.
 """
 
 

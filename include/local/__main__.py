@@ -65,7 +65,7 @@ def up(home: Path) -> int:
         raise InfraError("local", f"process {found.pid} is up in {home}", f"look at {found.airflow}, or end it: down")
     os.environ["EVERGREEN_HOME"] = str(home)
     home.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to SIGINT
         signal.signal(number, _interrupt)
     where, began = Settings(), time.monotonic()
     try:

@@ -24,7 +24,8 @@ from include.local.environment import PRELOAD, Ports, airflow_environment
 from include.local.process import Process, free_ports, stop_all
 from include.settings import PROJECT
 
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = ("api-server", "execution-api", "scheduler", "dag-processor", "triggerer")
+BEATING = COMPONENTS[2:]
 STALE_SECONDS = 5
 """Heartbeats are a little older than the answer that reports them."""
 
@@ -45,7 +46,7 @@ class Airflow:
         self.project = project
         self.folder = home.resolve() / "airflow"
         self.secrets = credentials(self.folder)
-        self.ports = Ports(**dict(zip(("api", "worker_logs", "trigger_logs"), free_ports(3), strict=True)))
+        self.ports = Ports(**dict(zip(("api", "execution", "worker_logs", "trigger_logs"), free_ports(4), strict=True)))
         given = {"EVERGREEN_HOME": str(home.resolve()), **(settings or {})}
         self.env = airflow_environment(project, self.folder, self.ports, self.secrets, given, parallelism)
         self.processes: dict[str, Process] = {}
@@ -72,7 +73,7 @@ class Airflow:
         return Api(self.url, USER, self.secrets.password)
 
     def start(self, deadline: float = 180.0) -> Self:
-        """Start all four and wait until they are healthy.
+        """Start all of them and wait until they are healthy.
 
         Raises:
             InfraError: If one ends, or they are not healthy after `deadline` seconds; everything is stopped then.
@@ -91,10 +92,16 @@ class Airflow:
     def start_component(self, component: str) -> None:
         """Start one of `COMPONENTS`, such as after a crash."""
         preload = {"EVERGREEN_PRELOAD": PRELOAD} if component == "scheduler" else {}
-        self.processes[component] = self._process(component, [component], preload)
+        # Two processes for the two APIs: people's requests write to the database in the server's event loop, and on
+        # SQLite wait there for a task's transaction, which could not end in the same, waiting loop.
+        command = {
+            "api-server": ["api-server", "--apps", "core"],
+            "execution-api": ["api-server", "--apps", "execution", "--port", str(self.ports.execution)],
+        }.get(component, [component])
+        self.processes[component] = self._process(component, command, preload)
 
     def wait_until_healthy(self, deadline: float = 180.0) -> None:
-        """Wait until all four have a fresh heartbeat.
+        """Wait until both APIs answer and the others have a fresh heartbeat.
 
         Raises:
             InfraError: If one ends, or they are not healthy after `deadline` seconds.
@@ -105,10 +112,9 @@ class Airflow:
             if time.monotonic() > until:
                 raise self._failure(sick[0], f"not healthy after {deadline:.0f} s (nor: {', '.join(sick[1:]) or '-'})")
             time.sleep(0.25)
-        self._get("/execution/health")  # the first request builds the tasks' API, 4 s that the first task would wait
 
     def check(self) -> None:
-        """See that all four still run.
+        """See that all of them still run.
 
         Raises:
             InfraError: If one has ended.
@@ -119,19 +125,25 @@ class Airflow:
 
     def sick(self) -> list[str]:
         """Components without a fresh heartbeat."""
-        health = self._get("/api/v2/monitor/health")
+        health = self._get(self.ports.api, "/api/v2/monitor/health")
         if health is None:
             return list(COMPONENTS)
-        return [name for name in COMPONENTS[1:] if not self._fresh(health.get(name.replace("-", "_")) or {}, name)]
+        if (
+            self._get(self.ports.execution, "/execution/health") is None
+        ):  # builds it, 4 s that the first task would wait
+            return ["execution-api"]
+        return [name for name in BEATING if not self._fresh(health.get(name.replace("-", "_")) or {}, name)]
 
     def stop(self) -> None:
-        """Stop all four with their workers; returns when nothing is left."""
+        """Stop all of them with their workers; returns when nothing is left."""
         stop_all(self.processes.values())
         self.processes.clear()
 
-    def _get(self, path: str) -> dict[str, Any] | None:
+    @staticmethod
+    def _get(port: int, path: str) -> dict[str, Any] | None:
+        url = f"http://127.0.0.1:{port}{path}"
         try:
-            found: dict[str, Any] = requests.get(f"{self.url}{path}", timeout=30, proxies={"http": ""}).json()
+            found: dict[str, Any] = requests.get(url, timeout=30, proxies={"http": ""}).json()
         except requests.RequestException:
             return None
         return found

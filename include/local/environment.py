@@ -1,6 +1,7 @@
 """The environment in which a local Airflow runs: every setting that differs from Airflow's own default."""
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ class Ports(Frozen):
     """Ports of 127.0.0.1 that Airflow listens on."""
 
     api: int
+    execution: int
     worker_logs: int
     trigger_logs: int
 
@@ -48,12 +50,11 @@ def airflow_environment(
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{ports.execution}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(folder)),
-        # the default, 5 s, is short for a writer who waits behind others on a busy machine
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=10",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports.api),
         "AIRFLOW__API__BASE_URL": url,
@@ -68,8 +69,14 @@ def airflow_environment(
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "EVERGREEN_GIT_COMMIT": _commit(project),
         **settings,
     }
+
+
+def _commit(project: Path) -> str:
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def _python(project: Path, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -37,14 +37,15 @@ def pipeline(use_case: UseCase, kind: str, title: str, doc: str, **arguments: An
         use_case: The declaration.
         kind: One of `LOOP`.
         title: What it does, in a few words.
-        doc: Markdown: drawing, inputs, outputs, what to do when it is red.
+        doc: Markdown: drawing, inputs, outputs, what to do when it is red; `{name}` becomes the use case's.
         arguments: Further arguments of `DAG`, such as `schedule` and `params`.
     """
+    text = doc.replace("{name}", use_case.name)
     return DAG(
         dag_id=f"{use_case.name}_{kind}",
         dag_display_name=f"{use_case.name} {LOOP.index(kind) + 1} {kind}",  # sorted, the list reads as the loop
         description=title,
-        doc_md=f"# {use_case.name}: {title}\n\n{use_case.description} *Ask {use_case.owner}.*\n\n{doc}",
+        doc_md=f"# {use_case.name}: {title}\n\n{use_case.description} *Ask {use_case.owner}.*\n\n{text}",
         tags={use_case.name, "evergreen", kind},
         default_args={**ARGUMENTS, "owner": use_case.owner},
         start_date=datetime(2013, 1, 1, tzinfo=UTC),

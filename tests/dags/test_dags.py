@@ -59,8 +59,9 @@ def test_each_says_what_it_is(bag: Any, dag_id: str) -> None:
     found = dag(bag, dag_id)
     kind = dag_id.removeprefix("flights_")
     assert found.tags == {"flights", "evergreen", kind}
-    for words in ("**In:**", "**Out:**", "**When it is red:**") if kind != "watch" else ("**When it is red:**",):
+    for words in ("**In:**", "**Out:**", "**When it is red:**"):
         assert words in found.doc_md
+    assert "{name}" not in found.doc_md
     assert found.description
     assert found.max_active_runs == 1
     assert found.catchup is False

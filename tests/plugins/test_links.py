@@ -37,9 +37,9 @@ def test_to_the_newest_window_of_monitoring() -> None:
 def test_to_the_verdict_beside_the_challenger() -> None:
     from evergreen.links import VerdictLink
 
-    ti = told({"train": {"mlflow_run_id": "abc"}, "evaluate": {}})
+    ti = told({"train": {"mlflow_run_id": "abc"}, "evaluate": {"champion_revision": 3}})
     link = VerdictLink().get_link(SimpleNamespace(task_id="evaluate"), ti_key=ti)
-    assert link == "http://mlflow.example:5000/#/runs/abc/artifacts"
+    assert link == "http://mlflow.example:5000/get-artifact?run_uuid=abc&path=verdict-3.txt"
 
 
 @pytest.mark.parametrize("result", [None, {}, {"mlflow_run_id": ""}, {"windows": []}])

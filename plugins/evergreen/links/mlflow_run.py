@@ -21,9 +21,9 @@ class MlflowRunLink(BaseOperatorLink):
         return run_url(named.get("mlflow_run_id", "")) if isinstance(named, dict) else ""
 
 
-def run_url(run_id: str, page: str = "") -> str:
-    """URL of a page of an MLflow run, empty where there is none."""
+def run_url(run_id: str) -> str:
+    """URL of an MLflow run's page, empty where there is none."""
     from include.settings import settings
 
     pages = settings().mlflow_ui.rstrip("/")
-    return f"{pages}/#/runs/{run_id}{page}" if pages and run_id else ""
+    return f"{pages}/#/runs/{run_id}" if pages and run_id else ""
