@@ -49,16 +49,21 @@ class TrainingProcessOperator(TrainingOperator):
             errors="replace",
             start_new_session=True,
         )
-        last: deque[str] = deque(maxlen=20)
+        last: deque[str] = deque(maxlen=5)
+        said: dict[str, str] = {}
         try:
             for line in self._process.stderr or ():
+                if line.rstrip() in last:
+                    continue  # a library that finds no memory says so hundreds of times
                 self.log.info(line.rstrip())
                 last.append(line.rstrip())
+                if match := FIELD.match(line.rstrip()):
+                    said[match[1]] = match[2]
             code = self._process.wait()
         finally:
             self.on_kill()
         if code != 0:
-            raise _failure(code, list(last))
+            raise _failure(code, said, list(last))
 
     def on_kill(self) -> None:
         """End the process and everything in its session."""
@@ -86,15 +91,14 @@ class TrainingProcessOperator(TrainingOperator):
         }
 
 
-def _failure(code: int, last: list[str]) -> EvergreenError:
-    """The error that the process named in its last lines, or the best that can be said without it."""
+def _failure(code: int, said: dict[str, str], last: list[str]) -> EvergreenError:
+    """The error that the process named, or the best that can be said without it."""
     from include.jobs import EXIT
 
-    said = {match[1]: match[2] for line in last if (match := FIELD.match(line))}
     found = {number: name for name, number in EXIT.items()}.get(code)
     if found:
         cause = said.get("cause") or f"exit code {code} without a word"
         return CLASSES[found](said.get("component", "training"), cause, said.get("next step", "read the log above"))
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    words = "\n".join(last[-5:]) or "it wrote nothing"
+    words = "\n".join(last) or "it wrote nothing"
     return InfraError("training", f"the process {ended}:\n{words}", "read the log above; it is tried again by itself")
