@@ -150,6 +150,8 @@ class XGBoost(Frozen):
     Attributes:
         early_stopping: Rounds without gain on the validation split before training stops.
         validation_share: Newest share of the training rows, held back for early stopping.
+        refit: Whether the rounds that early stopping found are then grown on training and validation rows together:
+            the newest rows that may teach are the ones that resemble what comes.
     """
 
     max_depth: PositiveInt = 6
@@ -161,6 +163,7 @@ class XGBoost(Frozen):
     reg_lambda: float = Field(default=1.0, ge=0)
     early_stopping: PositiveInt = 30
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    refit: bool = True
     seed: int = 0
     tuning: Tuning = Tuning()
 

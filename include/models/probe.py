@@ -76,7 +76,9 @@ def main(folder: Path) -> dict[str, float]:
     booster = read_booster(folder / MODEL, threads=1)
     if tuple(booster.feature_names or ()) != manifest.features:
         raise ModelError("model", "its inputs are not the manifest's features", "train again")
-    rows = pl.scan_parquet(folder / REFERENCE).head(ROWS).collect()
+    given = manifest.training_set
+    fresh = pl.col(given.event_time) >= given.fresh_from  # the rows whose prediction is this very model's
+    rows = pl.scan_parquet(folder / REFERENCE).filter(fresh).head(ROWS).collect()
     found = np.asarray(predict(booster, rows, manifest), dtype=np.float64)
     if not found.size or not np.isfinite(found).all():
         raise ModelError("model", f"it predicts no finite numbers on {found.size} rows", "train again")

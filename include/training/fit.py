@@ -1,11 +1,14 @@
-"""Fit gradient-boosted trees by histogram, stopped early by the validation split."""
+"""Fit gradient-boosted trees by histogram, stopped early by the validation split, then grown on both."""
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import xgboost
 from numpy.typing import NDArray
 
@@ -78,7 +81,7 @@ def fit(spec: TrainingSpec, data: Quantised, parameters: Parameters, device: str
     """
     curves: dict[str, dict[str, list[float]]] = {}
     metric = spec.task.eval_metric
-    try:
+    with _xgboost_errors():
         booster = xgboost.train(
             {**parameters, **_fixed(spec, device)},
             data.train,
@@ -91,9 +94,38 @@ def fit(spec: TrainingSpec, data: Quantised, parameters: Parameters, device: str
                 *([] if quiet else [_Progress(spec.trainer.rounds, metric)]),
             ],
         )
+    return Fitted(booster, {name: list(by[metric]) for name, by in curves.items()}, float(booster.best_score))
+
+
+def refit(
+    spec: TrainingSpec, splits: Splits, stopped: Fitted, parameters: Parameters, device: str
+) -> tuple[Fitted, Quantised]:
+    """Grow the rounds that early stopping kept again, on training and validation rows together.
+
+    Returns:
+        The model, with the curves and the score of the stopped one, and what it was grown on.
+
+    Raises:
+        ModelError: If XGBoost fails, out of memory among others.
+    """
+    both = Part(
+        pl.concat([splits.train.frame, splits.validation.frame]),
+        np.concatenate([splits.train.label, splits.validation.label]),
+    )
+    categories = categories_of(both.frame, spec.training_set.categorical)
+    rows, rounds = _bins(spec, both, categories), stopped.booster.num_boosted_rounds()
+    log.info("training: %d rounds again, on all %d rows that may teach", rounds, both.rows)
+    with _xgboost_errors():
+        booster = xgboost.train({**parameters, **_fixed(spec, device)}, rows, num_boost_round=rounds)
+    return Fitted(booster, stopped.curves, stopped.best), Quantised(rows, rows, categories)
+
+
+@contextmanager
+def _xgboost_errors() -> Iterator[None]:
+    try:
+        yield
     except xgboost.core.XGBoostError as error:
         raise ModelError("training", f"XGBoost: {str(error).strip().splitlines()[-1]}", _mend(str(error))) from error
-    return Fitted(booster, {name: list(by[metric]) for name, by in curves.items()}, float(booster.best_score))
 
 
 def _mend(said: str) -> str:

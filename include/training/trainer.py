@@ -23,7 +23,7 @@ from include.models.manifest import MANIFEST, MODEL, REFERENCE, check_digests
 from include.training.attempt import Attempt, attempt
 from include.training.data import Splits, load
 from include.training.device import choose
-from include.training.fit import Fitted, Parameters, Quantised, declared, fit, gain, predictions, quantise
+from include.training.fit import Fitted, Parameters, Quantised, declared, fit, gain, predictions, quantise, refit
 
 log = logging.getLogger("evergreen")
 
@@ -47,7 +47,10 @@ def run(spec: TrainingSpec) -> TrainingManifest:
         data = quantise(spec, splits)
         parameters, trials = _parameters(spec, data, device)
         fitted = fit(spec, data, parameters, device)
-        manifest = _record(spec, opened, splits, data, fitted, parameters, trials, device, clock)
+        validation = predictions(spec, fitted.booster, splits.validation, data)  # now: a refit has seen these rows
+        if spec.trainer.refit:
+            fitted, data = refit(spec, splits, fitted, parameters, device)
+        manifest = _record(spec, opened, splits, data, fitted, validation, parameters, trials, device, clock)
     return _publish(spec, manifest)
 
 
@@ -80,6 +83,7 @@ def _record(
     splits: Splits,
     data: Quantised,
     fitted: Fitted,
+    validation: NDArray[np.float32],
     parameters: Parameters,
     trials: list[dict[str, object]],
     device: str,
@@ -88,7 +92,6 @@ def _record(
     """Write the artifacts, log the attempt, and return the manifest, not yet written."""
     from include.training.pictures import draw
 
-    validation = predictions(spec, fitted.booster, splits.validation, data)
     fresh = predictions(spec, fitted.booster, splits.fresh, data)
     shares = gain(fitted.booster, spec.training_set.features)
     versions = packages()

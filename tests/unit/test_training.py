@@ -17,6 +17,7 @@ from include.models.booster import load_booster, load_model, predict
 from include.models.inputs import as_text, prepare
 from include.models.manifest import MODEL, REFERENCE, read_manifest
 from include.models.probe import prove
+from include.models.scores import roc_auc
 from include.models.tracking import client
 from include.training.device import gpus
 from include.training.trainer import run
@@ -54,6 +55,20 @@ def test_reference_holds_what_the_model_says_of_rows_it_was_not_grown_on(
     reference = pl.read_parquet(manifest.artifacts[REFERENCE].uri)
     assert reference.height == manifest.rows["validation"] + manifest.rows["fresh"]
     assert reference["at"].min() >= given.training_set.validation_from
+    fresh = reference.filter(pl.col("at") >= given.training_set.fresh_from)
+    again = predict(load_model(manifest), fresh, manifest)
+    assert abs(again - fresh["prediction"].to_numpy()).max() < 1e-6
+    validation = reference.filter(pl.col("at") < given.training_set.fresh_from)
+    grown_on = predict(load_model(manifest), validation, manifest)
+    assert roc_auc(validation["target"].to_numpy(), grown_on) > roc_auc(
+        validation["target"].to_numpy(), validation["prediction"].to_numpy()
+    ), "the prediction on record is that of a model which had not seen the row"
+
+
+def test_without_a_refit_the_stopped_model_is_the_model(home: Path) -> None:
+    given = spec(home, rows(600), request="stopped", trainer=XGBoost(max_depth=3, rounds=15, refit=False))
+    manifest = run(given)
+    reference = pl.read_parquet(manifest.artifacts[REFERENCE].uri)
     again = predict(load_model(manifest), reference, manifest)
     assert abs(again - reference["prediction"].to_numpy()).max() < 1e-6
 

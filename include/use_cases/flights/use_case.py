@@ -37,7 +37,7 @@ USE_CASE = UseCase(
     ),
     categorical=("origin", "carrier", "dest", "manufacturer"),
     trainer=XGBoost(
-        max_depth=6, rounds=300, learning_rate=0.1, colsample_bytree=0.5, min_child_weight=20, early_stopping=30
+        max_depth=5, rounds=400, learning_rate=0.05, colsample_bytree=0.5, min_child_weight=100, early_stopping=30
     ),
     resources=Resources(cpu=2, memory="4Gi", gpu=0),
     monitoring=Monitoring(
