@@ -1,10 +1,14 @@
 """What the demo prints: one line a finished step, and a moving line for what goes on now."""
 
+import sys
 import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+WIDTH = 150
+"""Columns of the table in a file or a pipe."""
 
 
 class Screen:
@@ -15,7 +19,8 @@ class Screen:
     """
 
     def __init__(self, months: int) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        wide = None if sys.stdout.isatty() else WIDTH
+        self.console = Console(highlight=False, soft_wrap=True, width=wide)
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

@@ -139,12 +139,12 @@ def write_json(rows: list[Row], conclusion: dict[str, Any], extra: dict[str, Any
 
 def show(rows: list[Row], console: Console) -> None:
     """The table, as text."""
+    names = {"month": "left", "flights": "right", "late": "right", "model": "left", "champion AUC": "right"}
+    names |= {"first model AUC": "right", "drift": "left", "took": "right", "decision": "left"}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("month", "flights", "late", "model", "champion AUC", "first model AUC", "drift", "decision", "took"):
-        right = name in {"flights", "late", "champion AUC", "first model AUC", "took"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=name not in {"decision"})
+    for name, side in names.items():
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != "decision")
     for row in rows:
-        decision = f"{row.rule}: {row.outcome} ({row.reason})" if row.retrain else row.reason
         table.add_row(
             row.month,
             f"{row.flights:,}",
@@ -153,10 +153,16 @@ def show(rows: list[Row], console: Console) -> None:
             _number(row.champion_auc),
             _number(row.first_auc),
             f"{row.drifted} of {row.windows}" if row.windows else "–",
-            decision,
             f"{row.seconds:.0f} s",
+            _decision(row),
         )
-    console.print(table)
+    console.print(table, soft_wrap=False)
+
+
+def _decision(row: Row) -> str:
+    """The decision in a few words; the whole reason stands above and in `summary.json`."""
+    short = row.reason.removeprefix("nothing speaks for a retrain: ").split(";")[0]
+    return f"{row.outcome} after {row.rule}: {short}" if row.retrain else f"no retrain: {short}"
 
 
 def _number(value: float | None) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -13,6 +13,8 @@ from include.contracts.errors import PolicyError
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far an upstream job's clock may be ahead of ours."""
 ERROR = "error"
 """XCom key under which a failed step leaves its words for whoever closes the run."""
 
@@ -82,11 +84,15 @@ def as_of(context: Mapping[str, Any]) -> datetime:
 
     "Now" is the time at which the run was due, so that every task and every retry of a run sees the same.
     """
+    due: datetime = context["dag_run"].run_after.astimezone(UTC)
     asked = context["params"].get("as_of")
-    if asked:
-        return _moment(asked)
-    due: datetime = context["dag_run"].run_after
-    return max(map(_moment, heard(context, "as_of")), default=due.astimezone(UTC))
+    if not asked:
+        return max(map(_moment, heard(context, "as_of")), default=due)
+    moment = _moment(asked)
+    if moment > due + CLOCK_SKEW:  # one record from 2099 would hold every cooldown and every window until then
+        cause = f"as_of {asked!r} is later than now, {due.isoformat(timespec='seconds')}"
+        raise _logged(PolicyError("request", cause, "leave as_of out, or send a time that has been"))
+    return moment
 
 
 def _moment(text: str) -> datetime:

@@ -58,6 +58,13 @@ def test_the_request_decides_the_time() -> None:
     assert as_of(asked) == datetime(2013, 3, 1, tzinfo=UTC)
 
 
+def test_a_request_from_the_future_is_refused() -> None:
+    from evergreen.steps import as_of
+
+    with pytest.raises(PolicyError, match="later than now"):
+        as_of(context({"as_of": "2099-01-01T00:00:00+00:00"}))
+
+
 def test_the_newest_event_decides_where_the_request_does_not() -> None:
     from evergreen.steps import as_of, heard
 
