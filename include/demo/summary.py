@@ -162,7 +162,7 @@ def show(rows: list[Row], console: Console) -> None:
 def _decision(row: Row) -> str:
     """The decision in a few words; the whole reason stands above and in `summary.json`."""
     short = row.reason.removeprefix("nothing speaks for a retrain: ").split(";")[0]
-    return f"{row.outcome} after {row.rule}: {short}" if row.retrain else f"no retrain: {short}"
+    return f"{row.outcome}: {short}" if row.retrain else f"no retrain: {short}"
 
 
 def _number(value: float | None) -> str:
