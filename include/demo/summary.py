@@ -177,27 +177,30 @@ def draw(rows: list[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     scored = [row for row in rows if row.champion_auc is not None]
-    figure, axes = plt.subplots(figsize=(9, 4.5), dpi=120)
+    figure, axes = plt.subplots(figsize=(9, 4.5), dpi=120, layout="constrained")
     months = [row.month for row in scored]
-    axes.plot(
-        months, [row.champion_auc for row in scored], "o-", color="#1b7837", lw=2, label="champion, as it predicted"
-    )
     axes.plot(
         months, [row.first_auc for row in scored], "s--", color="#b35806", lw=1.5, label="first model, had it stayed"
     )
+    axes.plot(
+        months, [row.champion_auc for row in scored], "o-", color="#1b7837", lw=2, label="champion, as it predicted"
+    )
+    axes.margins(x=0.08, y=0.22)
     for position, row in enumerate(scored):
-        axes.annotate(
-            f"v{row.model}", (position, row.champion_auc or 0), textcoords="offset points", xytext=(0, 8), ha="center"
-        )
-        if row.outcome == "promoted":
+        above = (position, row.champion_auc or 0.0)
+        axes.annotate(f"v{row.model}", above, textcoords="offset points", xytext=(0, 9), ha="center", color="#1b7837")
+        if row.retrain:
             axes.axvline(position + 0.5, color="#762a83", lw=1, ls=":")
-            axes.text(
-                position + 0.5, axes.get_ylim()[0], f" {row.rule}", rotation=90, va="bottom", ha="right", fontsize=8
+            said = f"{(row.rule or '').replace('_', ' ')}:\n{row.outcome}"
+            axes.annotate(
+                said, (position + 0.5, 0.98), xycoords=("data", "axes fraction"), va="top", ha="center", fontsize=8
             )
     axes.set_ylabel("AUC on the month's flights")
-    axes.set_title("Will this flight arrive more than 15 minutes late? Each month scored before its labels were known")
+    axes.set_title(
+        "Will this flight arrive more than 15 minutes late? Each month as the champion of its time predicted it"
+    )
+    axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    figure.tight_layout()
+    axes.legend(loc="lower right")
     figure.savefig(path)
     plt.close(figure)
