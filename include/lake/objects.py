@@ -110,14 +110,14 @@ class LocalObjects:
         Path(uri).unlink(missing_ok=True)
 
 
-@lru_cache(maxsize=1)
-def _s3_client(_pid: int) -> Any:
-    """One client a process; endpoint and keys come from the AWS_* variables."""
+@lru_cache(maxsize=4)
+def _s3_client(_pid: int, _endpoint: str, _key: str) -> Any:
+    """One client for each process, endpoint and key; all of it comes from the AWS_* variables."""
     import boto3  # here: 0.2 s that local stores never pay
     from botocore.config import Config
 
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60)
-    return boto3.client("s3", config=config)
+    return boto3.session.Session().client("s3", config=config)  # the default session would keep the first keys
 
 
 class S3Objects:
@@ -130,7 +130,7 @@ class S3Objects:
 
     @property
     def _client(self) -> Any:
-        return _s3_client(os.getpid())
+        return _s3_client(os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""), os.environ.get("AWS_ACCESS_KEY_ID", ""))
 
     def read(self, uri: str) -> bytes:
         """GET."""

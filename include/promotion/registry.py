@@ -1,10 +1,12 @@
 """The MLflow registry as a mirror: one version for each model, and aliases that follow the ledger's row."""
 
+import logging
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.contracts.errors import ModelError
+from include.contracts.errors import InfraError, ModelError
 from include.contracts.record import Kind
 from include.contracts.training import TrainingManifest
 from include.contracts.verdict import Champion
@@ -16,6 +18,8 @@ from include.models.tracking import mlflow_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger("evergreen")
 
 DIGEST = "evergreen.model_digest"
 MANIFEST_URI = "evergreen.manifest_uri"
@@ -66,7 +70,20 @@ def mirror(mlflow: "MlflowClient", ledger: Ledger, use_case: str) -> dict[str, i
 
     Returns:
         The aliases that were changed, None where one was removed.
+
+    Raises:
+        InfraError: If MLflow does not take them, also at the last of a few looks.
     """
+    for pause in (0.2, 0.6):
+        try:
+            return _mirrored(mlflow, ledger, use_case)
+        except InfraError as error:  # two at once collide on MLflow's unique key; the next look finds it done
+            log.warning("promotion: %s; looking again", error.cause)
+            time.sleep(pause)
+    return _mirrored(mlflow, ledger, use_case)
+
+
+def _mirrored(mlflow: "MlflowClient", ledger: Ledger, use_case: str) -> dict[str, int | None]:
     wanted = _wanted(mlflow, ledger, use_case)
     with mlflow_errors("aliases"):
         if not versions(mlflow, use_case):

@@ -84,13 +84,13 @@ def as_of(context: Mapping[str, Any]) -> datetime:
 
     "Now" is the time at which the run was due, so that every task and every retry of a run sees the same.
     """
-    due: datetime = context["dag_run"].run_after.astimezone(UTC)
     asked = context["params"].get("as_of")
     if not asked:
-        return max(map(_moment, heard(context, "as_of")), default=due)
-    moment = _moment(asked)
-    if moment > due + CLOCK_SKEW:  # one record from 2099 would hold every cooldown and every window until then
-        cause = f"as_of {asked!r} is later than now, {due.isoformat(timespec='seconds')}"
+        due: datetime = context["dag_run"].run_after
+        return max(map(_moment, heard(context, "as_of")), default=due.astimezone(UTC))
+    moment, now = _moment(asked), datetime.now(UTC)
+    if moment > now + CLOCK_SKEW:  # one record from 2099 would hold every cooldown and every window until then
+        cause = f"as_of {asked!r} is later than now, {now.isoformat(timespec='seconds')}"
         raise _logged(PolicyError("request", cause, "leave as_of out, or send a time that has been"))
     return moment
 

@@ -34,6 +34,7 @@ def test_build_materialize_and_training_set_on_s3() -> None:
     built = jobs.run("features", "build_features", {**batch, "snapshot": raw})
     assert built["tables"][0]["uri"] == "s3://evergreen/lake/shop/spine"
     assert jobs.run("features", "build_features", {**batch, "snapshot": raw}) == built
+    shop.validated("2024-01", built["digest"])
     written = jobs.run("features", "materialize", {**batch, "snapshot": built})
     assert written["rows"] == written["keys"] > 3
     wanted = {"use_case": "shop", "as_of": AS_OF, "request": "r"}
