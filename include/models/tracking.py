@@ -54,7 +54,8 @@ def mlflow_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if error.error_code in MENDABLE:
+        collided = "IntegrityError" in str(error)  # MLflow's name for two writers at once is BAD_REQUEST
+        if collided or error.error_code in MENDABLE:
             raise _pending(doing, error) from error
         raise ModelError("MLflow", f"{doing}: {error}", "compare with the MLflow server's log") from error
     except OSError as error:

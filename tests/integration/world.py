@@ -13,14 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from include.contracts.record import Kind, Record
+from include.contracts.use_case import Cadence
 from include.ledger import Ledger
 from include.local.api import Api
 from include.settings import PROJECT
-from include.use_cases.catalogue import declaration
 
 ENDED = {"success", "failed"}
 ROOMS = ("dags", "plugins", "include", "feature_repo", "docs", "pyproject.toml")
@@ -96,10 +97,13 @@ class Shops:
 
     def send(self, key: str, run_id: str = "") -> bool:
         """Call the REST API as the upstream job does, two days after the week's end."""
-        use_case = declaration_of_demand()
-        as_of = use_case.cadence.ends(key, use_case.zone) + timedelta(days=2)
-        conf = {"batch": key, "as_of": as_of.isoformat(), "reason": "weekly export"}
+        conf = {"batch": key, "as_of": self.as_of(key), "reason": "weekly export"}
         return self.api.trigger("demand_ingest", run_id or f"ingest-{key}", conf)
+
+    @staticmethod
+    def as_of(key: str) -> str:
+        """Two days after the week's end: its labels are known."""
+        return (Cadence.WEEKLY.ends(key, ZoneInfo("UTC")) + timedelta(days=2)).isoformat()
 
     def live(self, week: int) -> None:
         """A week arrives; returns when the policy has decided and every retrain is closed."""
@@ -129,10 +133,3 @@ class Shops:
     def ended(self, dag: str, run_id: str, seconds: float = 90.0) -> str:
         """The state in which a run ended."""
         return str(until(lambda: (s := self.api.run(dag, run_id)["state"]) in ENDED and s, seconds))
-
-
-def declaration_of_demand() -> Any:
-    """`demand` exists in the copy only; what is needed of it here is its calendar, which is the flights' but weekly."""
-    from include.contracts.use_case import Cadence
-
-    return declaration("flights").model_copy(update={"cadence": Cadence.WEEKLY, "timezone": "UTC"})
