@@ -180,10 +180,9 @@ def _finish(
         screen.console.print(f"Airflow stays up at {airflow.url}; Ctrl-C ends it")
         signal.pause()
     else:
-        home_of_state = os.path.relpath(home / "state")
-        screen.console.print(
-            f"Look around: make up HOME_DIR={home_of_state} starts Airflow and MLflow on what was made"
-        )
+        on_s3 = where.lake.startswith("s3://")  # its server ends with the demo
+        up = f"make up HOME_DIR={os.path.relpath(home / 'state')} starts Airflow and MLflow on what was made"
+        screen.console.print(f"Look around: {'make demo S3=1 KEEP=1 leaves it up' if on_s3 else up}")
     return 0 if closed else 1
 
 
