@@ -85,10 +85,10 @@ def finite(task: Task, predicted: Numbers) -> Check:
 
 
 def latency(milliseconds: float) -> Check:
-    """Time to predict a thousand rows, inputs prepared from a frame."""
+    """CPU time to predict a thousand rows, inputs prepared from a frame."""
     return Check(
         name="latency",
         passed=milliseconds <= LATENCY_MS,
-        value=f"{milliseconds:.1f} ms / 1,000 rows",
-        bound=f"≤ {LATENCY_MS:.0f} ms",
+        value=f"{milliseconds:.1f} CPU-ms / 1,000 rows",
+        bound=f"≤ {LATENCY_MS:.0f} CPU-ms",
     )
