@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -75,8 +76,17 @@ class Cluster:
             for document in yaml.safe_load_all((MANIFESTS / name).read_text()):
                 yield _moved(document, self.namespace)
 
-    def write_kubeconfig(self, path: Path) -> Path:
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self._entry()["cluster"]["server"])
+
+    def write_kubeconfig(self, path: Path, server: str = "") -> Path:
         """Write a kubeconfig of Airflow's own account, readable by its owner only; it ends after some hours.
+
+        Args:
+            path: Where to.
+            server: URL under which Airflow is to reach the API server, if another.
 
         Returns:
             `path`.
@@ -90,7 +100,7 @@ class Cluster:
             given = self.core.create_namespaced_service_account_token(ACCOUNT, self.namespace, wanted)
         except Exception as error:
             raise _refused(f"a token for {ACCOUNT}", error) from error
-        write_private(path, yaml.safe_dump(self._config(given.status.token)))
+        write_private(path, yaml.safe_dump(self._config(given.status.token, server)))
         return path
 
     def host(self) -> str:
@@ -113,24 +123,28 @@ class Cluster:
         """Delete the namespace with everything in it."""
         self.core.delete_namespace(self.namespace)
 
-    def _config(self, token: str) -> Json:
+    def _entry(self) -> Json:
+        """The cluster that the kubeconfig's current context names."""
         config: Json = yaml.safe_load(self._admin.read_text())
         current = config.get("current-context") or config["contexts"][0]["name"]
         context = next(each["context"] for each in config["contexts"] if each["name"] == current)
-        cluster = next(each for each in config["clusters"] if each["name"] == context["cluster"])
-        if relative := cluster["cluster"].get("certificate-authority"):
-            cluster["cluster"]["certificate-authority"] = str((self._admin.parent / relative).resolve())
+        found: Json = next(each for each in config["clusters"] if each["name"] == context["cluster"])
+        if relative := found["cluster"].get("certificate-authority"):
+            found["cluster"]["certificate-authority"] = str((self._admin.parent / relative).resolve())
+        return found
+
+    def _config(self, token: str, server: str) -> Json:
+        cluster = self._entry()
+        if server:
+            named = urlsplit(cluster["cluster"]["server"]).hostname
+            cluster["cluster"] |= {"server": server, "tls-server-name": named}
+        context = {"cluster": cluster["name"], "user": ACCOUNT, "namespace": self.namespace}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [cluster],
             "users": [{"name": ACCOUNT, "user": {"token": token}}],
-            "contexts": [
-                {
-                    "name": ACCOUNT,
-                    "context": {"cluster": cluster["name"], "user": ACCOUNT, "namespace": self.namespace},
-                }
-            ],
+            "contexts": [{"name": ACCOUNT, "context": context}],
             "current-context": ACCOUNT,
         }
 
