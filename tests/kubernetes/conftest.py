@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.ground import Ground, ground
+from tests.kubernetes.faults import Cluster
+from tests.kubernetes.ground import Ground, Servers, ground, servers
 
 ASKED = "EVERGREEN_TEST_KUBERNETES"
 WANTED = {"EVERGREEN_TEST_IMAGE": "the training image, as the cluster's nodes have or can pull it"}
@@ -28,18 +30,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Airflow, S3, MLflow, a namespace of our own: everything that training in pods needs."""
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """S3, MLflow and a namespace of our own."""
     for name, meaning in WANTED.items():
         if not os.environ.get(name):
             pytest.fail(f"{name} is not set: {meaning}")
-    settings = {
-        "EVERGREEN_TRAINING_SCHEDULE_TIMEOUT": "20",
-        "EVERGREEN_TRAINING_START_TIMEOUT": "60",
-        "EVERGREEN_TRAINING_SCRATCH": "1Gi",
-        "EVERGREEN_TRAINING_DEFER_AFTER": "3600",
-        "EVERGREEN_WATCH_SECONDS": "1",
-    }
     image, host = os.environ["EVERGREEN_TEST_IMAGE"], os.environ.get("EVERGREEN_TEST_HOST", "")
-    with ground(tmp_path_factory.mktemp("ground"), image, host, settings) as made:
+    with servers(tmp_path_factory.mktemp("servers"), image, host) as found:
+        yield found
+
+
+@pytest.fixture
+def cluster(pods: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """For the faults that any cluster has: the operator in this process, with no Airflow around it."""
+    for name, value in {**pods.env, "EVERGREEN_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    pods.wire.come_back()
+    return Cluster(pods.cluster.core, pods.cluster.namespace, dict(pods.training_set))
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, pods: Servers) -> Iterator[Ground]:
+    """A whole Airflow that has its training done in pods."""
+    with ground(tmp_path_factory.mktemp("ground"), pods) as made:
         yield made

@@ -58,24 +58,46 @@ class PodWatch:
                 self._seen.setdefault(run, {})[pod.metadata.uid] = seen
 
 
-@dataclass
-class Ground:
-    """What the tests stand on."""
+@dataclass(frozen=True)
+class Servers:
+    """What pods need: a namespace, S3 and MLflow, and the environment that says where they are."""
 
     cluster: Cluster
     wire: Wire
+    watch: PodWatch
+    env: dict[str, str]
+    training_set: Json
+
+
+@dataclass
+class Ground:
+    """The servers, and an Airflow that has its training done there."""
+
+    servers: Servers
     airflow: Airflow
     ledger: Ledger
-    watch: PodWatch
-    artifacts: str
-    training_set: Json
     started: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The namespace, as its owner."""
+        return self.servers.cluster
+
+    @property
+    def wire(self) -> Wire:
+        """Between Airflow and the API server."""
+        return self.servers.wire
+
+    @property
+    def watch(self) -> PodWatch:
+        """Every pod that there ever was."""
+        return self.servers.watch
 
     def start(self, case: str, run: str, settings: Mapping[str, str] | None = None) -> str:
         """Ask for the training `pods_<case>`; the DAG's id."""
         dag = f"pods_{case}"
-        as_of = self.training_set["as_of"]
-        conf = {"training_set": self.training_set, "settings": dict(settings or {}), "as_of": as_of}
+        given = self.servers.training_set
+        conf = {"training_set": given, "settings": dict(settings or {}), "as_of": given["as_of"]}
         assert self.airflow.api.trigger(dag, run, conf)
         self.started[run] = dag
         return dag
@@ -125,41 +147,51 @@ class Ground:
 
 
 @contextmanager
-def ground(folder: Path, image: str, host: str, settings: Mapping[str, str]) -> Iterator[Ground]:
-    """Start everything; nothing is left behind, in the cluster or here."""
+def servers(folder: Path, image: str, host: str) -> Iterator[Servers]:
+    """Start what pods need; nothing is left behind, in the cluster or here."""
     cluster = Cluster(namespace=f"evergreen-test-{os.getpid()}")
     host = host or cluster.host()
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), host]))
-    project = copy_with_demand(folder / "project")
-    (project / "dags" / "pods_of_the_tests.py").write_text(Path(__file__).with_name("training_dags.py").read_text())
-    home = project / "home"
     with SeaweedFS(folder / "s3", host) as s3:
         s3.create_bucket(BUCKET)
         os.environ.update(s3.environment())
-        places = {"EVERGREEN_ARTIFACTS": f"s3://{BUCKET}/artifacts", "EVERGREEN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/ml"}
-        store = f"sqlite:///{folder / 'mlflow.db'}"
-        mlflow = MlflowServer(folder, store, places["EVERGREEN_MLFLOW_ARTIFACTS"], s3.environment(), host)
-        with mlflow, Wire(cluster.server) as wire:
+        store, place = f"sqlite:///{folder / 'mlflow.db'}", f"s3://{BUCKET}/mlflow"
+        with MlflowServer(folder, store, place, s3.environment(), host) as mlflow, Wire(cluster.server) as wire:
             mlflow.wait_until_ready()
             cluster.prepare(s3.environment())
+            env = {
+                **s3.environment(),
+                "EVERGREEN_ARTIFACTS": f"s3://{BUCKET}/artifacts",
+                "EVERGREEN_MLFLOW_ARTIFACTS": place,
+                "EVERGREEN_MLFLOW_URI": mlflow.url,
+                "EVERGREEN_TRAINER": "kubernetes",
+                "EVERGREEN_TRAINING_IMAGE": image,
+                "EVERGREEN_TRAINING_SECRET": SECRET,
+                "EVERGREEN_TRAINING_SCRATCH": "1Gi",
+                "EVERGREEN_KUBERNETES_NAMESPACE": cluster.namespace,
+                "KUBECONFIG": str(cluster.write_kubeconfig(folder / "kubeconfig.yaml", wire.url)),
+            }
             try:
-                env = {
-                    **s3.environment(),
-                    **places,
-                    "EVERGREEN_MLFLOW_URI": mlflow.url,
-                    "EVERGREEN_TRAINER": "kubernetes",
-                    "EVERGREEN_TRAINING_IMAGE": image,
-                    "EVERGREEN_TRAINING_SECRET": SECRET,
-                    "EVERGREEN_KUBERNETES_NAMESPACE": cluster.namespace,
-                    "KUBECONFIG": str(cluster.write_kubeconfig(folder / "kubeconfig.yaml", wire.url)),
-                    **settings,
-                }
-                with Airflow(home, env, project=project) as airflow, PodWatch(cluster) as watch:
-                    ledger = Ledger.at(f"sqlite:///{home / 'ledger.db'}")
-                    given = training_set(folder)
-                    yield Ground(cluster, wire, airflow, ledger, watch, places["EVERGREEN_ARTIFACTS"], given)
+                with PodWatch(cluster) as watch:
+                    yield Servers(cluster, wire, watch, env, training_set(folder))
             finally:
                 cluster.remove()
+
+
+@contextmanager
+def ground(folder: Path, found: Servers) -> Iterator[Ground]:
+    """An Airflow on a copy of the project that has the tests' DAGs and a second use case."""
+    project = copy_with_demand(folder / "project")
+    (project / "dags" / "pods_of_the_tests.py").write_text(Path(__file__).with_name("training_dags.py").read_text())
+    settings = {
+        "EVERGREEN_TRAINING_SCHEDULE_TIMEOUT": "30",
+        "EVERGREEN_TRAINING_START_TIMEOUT": "60",
+        "EVERGREEN_TRAINING_DEFER_AFTER": "3600",
+        "EVERGREEN_WATCH_SECONDS": "1",
+    }
+    home = project / "home"
+    with Airflow(home, {**found.env, **settings}, project=project) as airflow:
+        yield Ground(found, airflow, Ledger.at(f"sqlite:///{home / 'ledger.db'}"))
 
 
 def training_set(folder: Path) -> Json:

@@ -1,4 +1,4 @@
-"""What clusters do to pods, done to ours on a real one: the error names it, and only what can be mended is repeated."""
+"""What clusters do to pods, and what befalls Airflow meanwhile: a real Airflow gets its training done all the same."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def alive(place: Ground) -> None:
     """No component has ended, and the wire is whole."""
     place.wire.come_back()
     place.airflow.check()
-    until(lambda: "pods_well" in place.airflow.api.dags())
+    until(lambda: "pods_well" in place.airflow.api.dags(), 120)
 
 
 def failed(place: Ground, run: str, tries: int = 0, seconds: float = 240) -> str:
@@ -46,141 +46,75 @@ def trained(place: Ground, run: str, pods: int, seconds: float = 300) -> None:
 
 
 def test_a_training_ends_well(place: Ground) -> None:
-    place.start("well", "well")
-    trained(place, "well", pods=1)
-    (pod,) = place.watch.of("well")
+    place.start("well", "airflow-well")
+    trained(place, "airflow-well", pods=1)
+    (pod,) = place.watch.of("airflow-well")
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert "volumeMounts" in pod["spec"]["containers"][0]
     assert not [m for m in pod["spec"]["containers"][0]["volumeMounts"] if "serviceaccount" in m["mountPath"]]
-
-
-def test_the_namespace_enforces_the_restricted_standard(place: Ground) -> None:
-    from kubernetes.client.exceptions import ApiException
-
-    pod = {
-        "metadata": {"name": "bad"},
-        "spec": {"containers": [{"name": "bad", "image": "x:1", "securityContext": {"privileged": True}}]},
-    }
-    with pytest.raises(ApiException, match="violates PodSecurity"):
-        place.cluster.core.create_namespaced_pod(place.cluster.namespace, pod)
-
-
-def test_airflows_account_may_do_no_more_than_it_must(place: Ground) -> None:
-    from kubernetes import client, config
-    from kubernetes.client.exceptions import ApiException
-
-    core = client.CoreV1Api(config.new_client_from_config(place.airflow.env["KUBECONFIG"]))
-    core.list_namespaced_pod(place.cluster.namespace)
-    for refused in (
-        lambda: core.list_namespaced_secret(place.cluster.namespace),
-        lambda: core.list_namespaced_pod("kube-system"),
-        lambda: core.list_node(),
-        lambda: core.create_namespaced_service_account(place.cluster.namespace, {"metadata": {"name": "more"}}),
-        lambda: core.connect_post_namespaced_pod_exec("any", place.cluster.namespace, command="id"),
-    ):
-        with pytest.raises(ApiException) as found:
-            refused()
-        assert found.value.status == 403
-
-
-def test_a_gpu_that_is_never_free(place: Ground) -> None:
-    place.start("gpus", "no-gpu")
-    words = failed(place, "no-gpu", tries=2)
-    assert "no GPU" in words
-    assert "Insufficient nvidia.com/gpu" in words
-    assert len(place.watch.of("no-gpu")) == 2
 
 
 def test_a_gpu_is_used_or_its_absence_is_an_error(place: Ground) -> None:
     nodes = place.cluster.core.list_node().items
     if not any(int((node.status.allocatable or {}).get("nvidia.com/gpu", 0)) for node in nodes):
         pytest.skip("no node advertises nvidia.com/gpu")
-    place.start("gpu", "gpu")
-    if place.ended("gpu") == "success":
-        assert place.manifest("gpu").device == "cuda"
+    place.start("gpu", "airflow-gpu")
+    if place.ended("airflow-gpu") == "success":
+        assert place.manifest("airflow-gpu").device == "cuda"
     else:
-        assert "no GPU is visible, and the spec requires one" in place.words("gpu")
-
-
-def test_an_image_that_is_not_there(place: Ground) -> None:
-    place.start("well", "no-image", {"EVERGREEN_TRAINING_IMAGE": "localhost/no-such:1"})
-    words = failed(place, "no-image")
-    again = "InfraError" in words  # a registry that does not answer may do so later; one that knows no such image not
-    assert place.task("no-image")["try_number"] == 1 + again
-    assert "localhost/no-such:1" in words
-    assert "Pull" in words
-
-
-def test_too_little_memory(place: Ground) -> None:
-    place.start("hungry", "hungry")
-    words = failed(place, "hungry", tries=1)
-    assert "out of memory" in words
-    assert "resources.memory" in words
-
-
-def test_a_deadline(place: Ground) -> None:
-    place.start("late", "late")
-    words = failed(place, "late", tries=1)
-    assert "longer than UseCase.resources.seconds" in words
+        assert "no GPU is visible, and the spec requires one" in place.words("airflow-gpu")
 
 
 def test_an_eviction_through_the_api(place: Ground) -> None:
-    place.start("steady", "evicted")
-    name = place.running("evicted")["metadata"]["name"]
+    place.start("steady", "airflow-evicted")
+    name = place.running("airflow-evicted")["metadata"]["name"]
     body = {"metadata": {"name": name, "namespace": place.cluster.namespace}}
     place.cluster.core.create_namespaced_pod_eviction(name, place.cluster.namespace, body)
-    trained(place, "evicted", pods=2)
-    first = place.log("evicted", 1)
+    trained(place, "airflow-evicted", pods=2)
+    first = place.log("airflow-evicted", 1)
     assert "InfraError" in first
     assert "the pod" in first
 
 
 def test_an_eviction_by_the_kubelet(place: Ground) -> None:
-    place.start("endless", "scratch", {"EVERGREEN_TRAINING_SCRATCH": "1Mi"})
-    words = failed(place, "scratch", tries=1)
+    place.start("endless", "airflow-scratch", {"EVERGREEN_TRAINING_SCRATCH": "1Mi"})
+    words = failed(place, "airflow-scratch", tries=1)
     assert "EVERGREEN_TRAINING_SCRATCH" in words
 
 
-def test_a_pod_that_is_deleted_while_it_runs(place: Ground) -> None:
-    place.start("steady", "deleted")
-    name = place.running("deleted")["metadata"]["name"]
-    place.cluster.core.delete_namespaced_pod(name, place.cluster.namespace, grace_period_seconds=1)
-    trained(place, "deleted", pods=2)
-
-
 def test_a_log_stream_that_breaks_again_and_again(place: Ground) -> None:
-    place.start("steady", "cut")
-    place.running("cut")
+    place.start("steady", "airflow-cut")
+    place.running("airflow-cut")
     before = place.wire.cuts
     with every(5, place.wire.cut):
-        assert place.ended("cut") == "success", place.log("cut")
+        assert place.ended("airflow-cut") == "success", place.log("airflow-cut")
     assert place.wire.cuts > before + 1
-    trained(place, "cut", pods=1)
+    trained(place, "airflow-cut", pods=1)
 
 
 def test_a_killed_task_is_followed_by_one_that_finds_the_same_pod(place: Ground) -> None:
-    place.start("steady", "killed")
-    place.running("killed")
-    pid = until(lambda: place.task("killed")["pid"])
+    place.start("steady", "airflow-killed")
+    place.running("airflow-killed")
+    pid = until(lambda: place.task("airflow-killed")["pid"])
     psutil.Process(pid).kill()
-    trained(place, "killed", pods=1)
-    assert place.task("killed")["try_number"] == 2
+    trained(place, "airflow-killed", pods=1)
+    assert place.task("airflow-killed")["try_number"] == 2
 
 
 def test_a_killed_triggerer_is_followed_by_one_that_goes_on(place: Ground) -> None:
-    place.start("deferred", "deferred")
-    place.running("deferred")
-    until(lambda: place.task("deferred")["state"] == "deferred")
+    place.start("deferred", "airflow-deferred")
+    place.running("airflow-deferred")
+    until(lambda: place.task("airflow-deferred")["state"] == "deferred")
     place.airflow.processes["triggerer"].kill()
     time.sleep(5)
     place.airflow.start_component("triggerer")
     place.airflow.wait_until_healthy()
-    trained(place, "deferred", pods=1, seconds=400)
+    trained(place, "airflow-deferred", pods=1, seconds=400)
 
 
 @pytest.mark.parametrize("case", ["steady", "deferred"])
 def test_an_api_server_out_of_reach_for_a_minute(place: Ground, case: str) -> None:
-    run = f"unreachable-{case}"
+    run = f"airflow-unreachable-{case}"
     place.start(case, run)
     place.running(run)
     if case == "deferred":
@@ -194,14 +128,14 @@ def test_an_api_server_out_of_reach_for_a_minute(place: Ground, case: str) -> No
 def test_an_api_server_that_is_stopped_for_a_minute(place: Ground) -> None:
     if not os.environ.get(STOP) or not os.environ.get(START):
         pytest.skip(f"{STOP} and {START} name no commands that stop and start this cluster's API server")
-    place.start("steady", "stopped")
-    place.running("stopped")
+    place.start("steady", "airflow-stopped")
+    place.running("airflow-stopped")
     subprocess.run(os.environ[STOP], shell=True, check=True)  # noqa: S602 - the tester's own command
     try:
         time.sleep(OUTAGE)
     finally:
         subprocess.run(os.environ[START], shell=True, check=True)  # noqa: S602
-    trained(place, "stopped", pods=1, seconds=400)
+    trained(place, "airflow-stopped", pods=1, seconds=400)
 
 
 def test_nothing_is_left_of_any_of_them(place: Ground) -> None:
