@@ -15,22 +15,32 @@ LINES = 5
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 NO_SUCH_IMAGE = ("not found", "manifest unknown", "no such image", "invalid reference", "not present", "denied")
 DISRUPTIONS = ("Evicted", "Preempting", "Preempted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated")
+TELLING = ("Preempted", "Evicted", "TaintManagerEviction", "NodeNotReady", "NodeShutdown")
+"""Reasons of events that say why a pod went."""
 OWN_SCRATCH = ("usage of emptydir volume", "local ephemeral storage usage exceeds", "ephemeral local storage usage")
 KILLED, OUT_OF_MEMORY = 137, "OOMKilled"
 
 
-def failure(pod: Json | None, spec: TrainingSpec, where: Settings, trouble: Exception | None) -> EvergreenError:
+def gone(events: list[Json]) -> EvergreenError:
+    """What is to be said of a pod that is no longer there.
+
+    Args:
+        events: What the API still has of its events.
+    """
+    told = [f"{each.get('reason')}: {each.get('message')}" for each in events if each.get("reason") in TELLING]
+    cause = "the pod is gone: " + (told[-1] if told else "it was deleted, evicted or preempted, or its node was lost")
+    return InfraError("training", cause, AGAIN)
+
+
+def failure(pod: Json, spec: TrainingSpec, where: Settings, trouble: Exception | None) -> EvergreenError:
     """What is to be said of a pod that left no manifest.
 
     Args:
-        pod: The pod as the API shows it, None where it is gone.
+        pod: The pod as the API shows it.
         spec: What it was to train.
         where: The settings that it was made with.
         trouble: What the operator ran into, if anything.
     """
-    if pod is None:
-        cause = "the pod is gone: it was deleted, evicted or preempted, or its node was lost"
-        return InfraError("training", cause, AGAIN)
     status = pod.get("status") or {}
     state = _state(status)
     return (
@@ -123,7 +133,7 @@ def _ended(state: Json) -> EvergreenError | None:
     ended = state.get("terminated")
     if not ended:
         return None
-    code, lines = int(ended["exitCode"]), str(ended.get("message") or "").strip().splitlines()
+    code, lines = int(ended["exitCode"]), str(ended.get("message") or "").rstrip().splitlines()
     if code == 0:
         return InfraError("training", "the pod ended well, but left no manifest", "nothing was evaluated; " + AGAIN)
     if ended.get("reason") == "ContainerStatusUnknown":

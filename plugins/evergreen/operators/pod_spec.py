@@ -82,7 +82,7 @@ def image_of(where: Settings) -> str:
     """
     image = where.training_image
     tag = TAG.search(image)
-    if DIGEST.search(image) or (tag and tag[1] != "latest"):
+    if DIGEST.search(image) or (tag and tag[1] != "latest" and "@" not in image):
         return image
     cause = f"EVERGREEN_TRAINING_IMAGE is {image!r}" if image else "EVERGREEN_TRAINING_IMAGE is not set"
     raise PolicyError("training", f"{cause}: no model could be traced to its code", "name a digest or tag")

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from evergreen.links import MlflowRunLink
 from evergreen.operators.assignment import Assignment
-from evergreen.operators.pod_failure import failure, refused
+from evergreen.operators.pod_failure import failure, gone, refused
 from evergreen.operators.pod_spec import GRACE, RUN, SPEC, USE_CASE, labels_of, pod_spec
 from evergreen.steps import words_kept
 from include.contracts.errors import EvergreenError, InfraError, PolicyError
@@ -156,9 +156,11 @@ class TrainingPodOperator(KubernetesPodOperator):
             if self.pod is None and isinstance(trouble, HTTPError):
                 raise trouble
             seen = self._look()
+            if seen is None:
+                return gone(self._events())
         except UNREACHABLE as error:
             return InfraError("training", f"the Kubernetes API does not answer: {error}", "the next try finds the pod")
-        if seen and self._may_go_on(seen, trouble, context["ti"]):
+        if self._may_go_on(seen, trouble, context["ti"]):
             return InfraError("training", f"the pod was lost from sight: {trouble}", "the next try finds it again")
         found = failure(seen, self._given.spec, settings(), trouble)
         self._remove_quietly()
@@ -176,6 +178,14 @@ class TrainingPodOperator(KubernetesPodOperator):
             raise
         seen: Json = self.client.api_client.sanitize_for_serialization(found)
         return seen
+
+    def _events(self) -> list[Json]:
+        """What is still known of a pod that is gone."""
+        if self.pod is None:
+            return []
+        found = self.pod_manager.read_pod_events(self.pod)
+        events: list[Json] = self.client.api_client.sanitize_for_serialization(found).get("items") or []
+        return events
 
     @staticmethod
     def _may_go_on(pod: Json, trouble: Exception | None, ti: Any) -> bool:
