@@ -145,8 +145,22 @@ def test_an_api_that_is_away_for_a_moment_costs_nothing(cluster: Cluster, api: K
     assert len(api.made) == 1
 
 
-def test_an_api_that_stays_away_leaves_the_pod_to_the_next_try(cluster: Cluster, api: KubernetesApi) -> None:
-    store = Notes()
+PATIENT = """
+import os, pathlib, sys, time
+while not pathlib.Path({flag!r}).exists():
+    time.sleep(0.1)
+os.environ["PYTHONPATH"] = {project!r}
+os.execv(sys.executable, [sys.executable, "-m", "include.training", *sys.argv[1:]])
+"""
+
+
+def test_an_api_that_stays_away_leaves_the_pod_to_the_next_try(
+    cluster: Cluster, api: KubernetesApi, tmp_path: Path
+) -> None:
+    flag, image = tmp_path / "go-on", tmp_path / "image" / "include" / "training"
+    image.mkdir(parents=True)
+    (image / "__main__.py").write_text(PATIENT.format(flag=str(flag), project=str(api.project)))
+    api.project, store = tmp_path / "image", Notes()
     with ThreadPoolExecutor(1) as pool:
         task = pool.submit(cluster.operator().execute, context("away", store))
         cluster.running("away")
@@ -154,6 +168,7 @@ def test_an_api_that_stays_away_leaves_the_pod_to_the_next_try(cluster: Cluster,
         error: Any = task.exception(180)
     assert isinstance(error, InfraError), error
     api.down = False
+    flag.touch()
     assert cluster.operator().execute(context("away", store, 2))["manifest_uri"]
     assert len(api.made) == 1
 

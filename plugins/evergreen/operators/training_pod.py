@@ -79,6 +79,7 @@ class TrainingPodOperator(KubernetesPodOperator):
             self._prepare(assignment, context)
             if assignment.is_done:
                 self.log.info("%s is there already", assignment.manifest_uri)
+                self._sweep_quietly()
                 return self._returned(context)
             return self._judged(context, lambda: KubernetesPodOperator.execute(self, context))
 
@@ -193,12 +194,18 @@ class TrainingPodOperator(KubernetesPodOperator):
         running = pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
         return running and isinstance(trouble, UNREACHABLE) and ti.try_number <= ti.max_tries
 
-    def _sweep(self, namespace: str) -> None:
-        """Delete what earlier tries left, but for the newest pod that works on just this spec."""
+    def _sweep_quietly(self) -> None:
+        try:
+            self._sweep(str(self.namespace), keep=False)
+        except (*UNREACHABLE, ConfigException) as error:
+            self.log.warning("Pods that earlier tries left, if any, could not be deleted: %s", error)
+
+    def _sweep(self, namespace: str, keep: bool = True) -> None:
+        """Delete what earlier tries left, but, to be followed, the newest pod that works on just this spec."""
         labels = {key: value for key, value in self.labels.items() if key in (USE_CASE, RUN)}
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         found = self.client.list_namespaced_pod(namespace, label_selector=selector).items
-        usable = [pod for pod in found if self._is_usable(pod)]
+        usable = [pod for pod in found if keep and self._is_usable(pod)]
         newest = max(usable, key=lambda pod: pod.metadata.creation_timestamp, default=None)
         for pod in found:
             if pod is not newest:
