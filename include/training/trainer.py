@@ -47,19 +47,22 @@ def run(spec: TrainingSpec) -> TrainingManifest:
     clock = _Clock()
     device = choose(spec)
     with tempfile.TemporaryDirectory(prefix="training-") as name:
-        scratch = Path(name)
-        splits = load(spec, scratch)
-        with attempt(spec) as opened, engine(spec, device, scratch) as grower:
-            kept = Checkpoints(spec, device, opened.number)
-            data = quantise(spec, splits, grower)
-            parameters, trials = _parameters(spec, data)
-            fitted = fit(spec, data, parameters, kept)
-            validation = predictions(spec, fitted.booster, splits.validation, data)  # now: a refit has seen these rows
-            if spec.trainer.refit:
-                fitted, data = refit(spec, splits, fitted, data, parameters, kept)
-            done = _Done(splits, data, fitted, validation, parameters, trials, device, kept.resumed_from)
-            manifest = _record(spec, opened, done, clock)
+        manifest, kept = _train(spec, device, Path(name), clock)
     return _publish(spec, manifest, kept)
+
+
+def _train(spec: TrainingSpec, device: str, scratch: Path, clock: "_Clock") -> tuple[TrainingManifest, Checkpoints]:
+    splits = load(spec, scratch)
+    with attempt(spec) as opened, engine(spec, device, scratch) as grower:
+        kept = Checkpoints(spec, device, opened.number)
+        data = quantise(spec, splits, grower)
+        parameters, trials = _parameters(spec, data)
+        fitted = fit(spec, data, parameters, kept)
+        validation = predictions(spec, fitted.booster, splits.validation, data)  # now: a refit has seen these rows
+        if spec.trainer.refit:
+            fitted, data = refit(spec, splits, fitted, data, parameters, kept)
+        done = _Done(splits, data, fitted, validation, parameters, trials, device, kept.resumed_from)
+        return _record(spec, opened, done, clock), kept
 
 
 @dataclass(frozen=True)
