@@ -47,7 +47,7 @@ class Progress(xgboost.callback.TrainingCallback):  # type: ignore[misc]
     ) -> bool:
         """Called by XGBoost after each round; False goes on."""
         done = self.done + epoch + 1
-        if epoch == 0 or done % EVERY == 0 or done == self.rounds:
+        if xgboost.collective.get_rank() == 0 and (epoch == 0 or done % EVERY == 0 or done == self.rounds):
             said = "  ".join(f"{name} {self.metric} {by[self.metric][-1]:.4f}" for name, by in evals_log.items())
             log.info("training: round %d of at most %d  %s  %.1f s", done, self.rounds, said, self._seconds())
         return False

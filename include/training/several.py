@@ -105,6 +105,8 @@ def _matrix(part: Stored, features: tuple[str, ...], categories: Categories) -> 
 def several(spec: TrainingSpec, device: str, folder: Path) -> Iterator[Several]:
     """Start a worker for each GPU, which sees no other; all are gone on leaving."""
     count = spec.resources.gpu
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")  # for the workers, which read it as they start
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     common = {
         "nthreads": max(1, spec.resources.cpu // count),
         "memory_limit": 0,  # the pod's or the process's limit holds, not Dask's guess
@@ -129,4 +131,6 @@ def _visible(count: int) -> list[str]:
 
 
 def _speak() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    """On a worker: let our own lines be seen."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("evergreen").setLevel(logging.INFO)
