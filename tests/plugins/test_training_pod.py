@@ -134,12 +134,13 @@ def test_the_kernels_oom_killer_is_a_model_error(cluster: Cluster, api: Kubernet
     cluster.gone("oom")
 
 
-def test_an_api_that_is_away_for_a_moment_costs_nothing(cluster: Cluster, api: KubernetesApi) -> None:
+def test_an_api_that_is_away_for_a_while_costs_nothing(cluster: Cluster, api: KubernetesApi) -> None:
+    """Longer than the provider's own patience, which the tests' settings make short."""
     with ThreadPoolExecutor(1) as pool:
         task = pool.submit(cluster.operator().execute, context("moment"))
         cluster.running("moment")
         api.down = True
-        time.sleep(2)
+        time.sleep(8)
         api.down = False
         assert task.result(120)["manifest_uri"]
     assert len(api.made) == 1
@@ -155,8 +156,11 @@ os.execv(sys.executable, [sys.executable, "-m", "include.training", *sys.argv[1:
 
 
 def test_an_api_that_stays_away_leaves_the_pod_to_the_next_try(
-    cluster: Cluster, api: KubernetesApi, tmp_path: Path
+    cluster: Cluster, api: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from evergreen.operators import training_pod
+
+    monkeypatch.setattr(training_pod, "PATIENCE", 1)
     flag, image = tmp_path / "go-on", tmp_path / "image" / "include" / "training"
     image.mkdir(parents=True)
     (image / "__main__.py").write_text(PATIENT.format(flag=str(flag), project=str(api.project)))
@@ -197,3 +201,9 @@ def test_every_pod_names_what_it_works_for(cluster: Cluster, api: KubernetesApi)
     (made,) = api.made
     labels = made["metadata"]["labels"]
     assert (labels["evergreen/use-case"], labels["evergreen/run"], labels["evergreen/attempt"]) == ("toy", "named", "3")
+    wanted = made["spec"]
+    assert (wanted["automountServiceAccountToken"], wanted["enableServiceLinks"]) == (False, False)
+    assert (wanted["activeDeadlineSeconds"], wanted["restartPolicy"]) == (600, "Never")
+    (container,) = wanted["containers"]
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "2Gi"}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True

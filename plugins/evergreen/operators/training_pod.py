@@ -26,6 +26,10 @@ TROUBLE = (AirflowException, ConfigException, *UNREACHABLE)
 RETURNED = "return_value"
 SLACK = 300
 """Seconds that a task may take beyond its pod's own limits."""
+PATIENCE = 180
+"""Seconds for which an API server may be away before it costs a try."""
+OUTAGES = 5
+"""How often that may happen in one try."""
 
 
 class TrainingPodOperator(KubernetesPodOperator):
@@ -126,11 +130,11 @@ class TrainingPodOperator(KubernetesPodOperator):
 
     def _judged(self, context: Any, work: Callable[[], Any]) -> Json:
         """Do the provider's work; then the manifest decides, not how that went."""
-        trouble: Exception | None = None
-        try:
-            work()
-        except TROUBLE as error:
-            trouble = error
+        trouble = _trouble_with(work)
+        for _ in range(OUTAGES):
+            if not (_is_away(trouble) and self._comes_back()):
+                break
+            trouble = _trouble_with(work)  # it goes on with the pod that it has
         if self._killed:
             raise InfraError("training", "the task was told to stop, and its pod was deleted", "clear this task")
         if self._given.is_done:
@@ -139,6 +143,21 @@ class TrainingPodOperator(KubernetesPodOperator):
             self._remove_quietly()
             return self._returned(context)
         raise self._failure(context, trouble) from trouble
+
+    def _comes_back(self) -> bool:
+        """Wait for an API server that is away, such as for its upgrade; whether it answers again."""
+        until = time.monotonic() + PATIENCE
+        self.log.warning("The Kubernetes API does not answer; waiting for it, %s s at most", PATIENCE)
+        while not self._killed and time.monotonic() < until:
+            try:
+                self.client.list_namespaced_pod(self.namespace, limit=1)
+            except UNREACHABLE as error:
+                if not _is_away(error):
+                    return True
+                time.sleep(1)
+            else:
+                return True
+        return False
 
     def _returned(self, context: Any) -> Json:
         result = self._given.result(context["run_id"])
@@ -250,3 +269,18 @@ class TrainingPodOperator(KubernetesPodOperator):
                 return False
             raise
         return True
+
+
+def _trouble_with(work: Callable[[], Any]) -> Exception | None:
+    try:
+        work()
+    except TROUBLE as error:
+        return error
+    return None
+
+
+def _is_away(error: Exception | None) -> bool:
+    """Whether the API server did not answer, or only that it cannot now."""
+    if isinstance(error, ApiException):
+        return not error.status or error.status >= 500
+    return isinstance(error, HTTPError)
