@@ -20,7 +20,7 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up test test-unit test-integration test-images image-training bench-gpu lint types check clean
+.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes image-training bench-gpu lint types check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,8 +41,9 @@ lock: | setup  ## remake requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile $(TRAINING)/requirements.in --constraint requirements.txt --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file $(TRAINING)/requirements.txt
 
-demo: setup  ## live through flights of 2013 (MONTHS=12 the year, S3=1 on S3, KEEP=1 leaves it up)
-	$(BIN)/python -m include.demo --months $(MONTHS) $(if $(S3),--s3) $(if $(KEEP),--keep)
+demo: setup  ## live through flights of 2013 (MONTHS=12 the year, S3=1 on S3, TRAINER=kubernetes in pods, KEEP=1 stays)
+	$(BIN)/python -m include.demo --months $(MONTHS) $(if $(S3),--s3) $(if $(KEEP),--keep) \
+		$(if $(TRAINER),--trainer $(TRAINER) --image $(IMAGE)) $(if $(HOST),--host $(HOST))
 
 up: setup  ## start the same Airflow to stay; Ctrl-C ends it
 	$(BIN)/python -m include.local up --home $(HOME_DIR)
@@ -58,6 +59,9 @@ test-integration: setup  ## the loop through a real Airflow
 
 test-images: setup  ## the training image as a container; starts Debian's dockerd where none runs
 	EVERGREEN_START_DOCKER=1 $(BIN)/python -m pytest tests -m container
+
+test-kubernetes: setup  ## training pods on the cluster that KUBECONFIG names (IMAGE= as its nodes have or can pull it)
+	EVERGREEN_TEST_KUBERNETES=1 EVERGREEN_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/kubernetes -v
 
 image-training:  ## build the training image (IMAGE=, BASE=, CA=, INDEX_URL=) and print its size
 	tar --create --sort=name --mtime=@0 --owner=0 --group=0 --exclude=__pycache__ include/__init__.py \
