@@ -52,7 +52,7 @@ test: setup  ## everything: unit, architecture, dags, plugins, use cases, integr
 	$(BIN)/python -m pytest tests
 
 test-unit: setup  ## what needs no process of its own
-	$(BIN)/python -m pytest tests -m "not integration"
+	$(BIN)/python -m pytest tests -m "not integration and not container"
 
 test-integration: setup  ## the loop through a real Airflow
 	$(BIN)/python -m pytest tests -m integration
