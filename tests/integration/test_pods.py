@@ -110,5 +110,7 @@ def test_a_killed_task_finds_its_pod_again(place: World) -> None:
     (task,) = [each for each in place.shops.api.tasks("demand_retrain", "killed") if each["task_id"] == "train"]
     psutil.Process(task["pid"]).kill()
     assert place.shops.ended("demand_retrain", "killed", 240) == "success"
+    tasks = {each["task_id"]: each for each in place.shops.api.tasks("demand_retrain", "killed")}
+    assert tasks["train"]["try_number"] == 2
     assert len(place.api.made) == before + 1
     assert not place.api.pods
