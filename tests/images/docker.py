@@ -96,6 +96,8 @@ def _daemon() -> Iterator[Docker]:
             yield found
         finally:
             process.stop()
+            left = f"{name}/exec/netns/default"  # the mount that a daemon leaves for the host's network
+            subprocess.run(["umount", "--lazy", left], capture_output=True, check=False)
 
 
 def _wait(process: Process, found: Docker) -> None:

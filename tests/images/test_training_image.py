@@ -91,9 +91,10 @@ def services(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         s3.create_bucket("evergreen")
         keys = s3.environment()
         store = f"sqlite:///{home / 'mlflow.db'}"
-        with MlflowServer(home, store, "s3://evergreen/mlflow", {**keys, "AWS_CA_BUNDLE": ""}) as mlflow:
+        with MlflowServer(home, store, "s3://evergreen/mlflow", keys) as mlflow:
             mlflow.wait_until_ready()
-            yield Services({**keys, "EVERGREEN_MLFLOW_URI": mlflow.url})
+            artifacts = {"EVERGREEN_MLFLOW_ARTIFACTS": "s3://evergreen/mlflow"}  # straight to S3, not through MLflow
+            yield Services({**keys, **artifacts, "EVERGREEN_MLFLOW_URI": mlflow.url})
 
 
 def placed(services: Services, home: Path, request: str) -> tuple[TrainingSpec, str]:
