@@ -16,7 +16,7 @@ log = logging.getLogger("evergreen")
 
 TERMINATED = 128 + signal.SIGTERM
 NO_THREAD = 127
-"""How glibc leaves a process in which it finds no memory for a thread; a child that runs no program has no other 127."""
+"""How glibc leaves a process in which it finds no memory for a thread; our child, which runs no program, has no other."""
 
 
 def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
