@@ -16,7 +16,7 @@ log = logging.getLogger("evergreen")
 
 TERMINATED = 128 + signal.SIGTERM
 NO_THREAD = 127
-"""How glibc leaves a process in which it finds no memory for a thread; our child, which runs no program, has no other."""
+"""How glibc leaves a process in which it finds no memory for a thread; our child has no other use for 127."""
 
 
 def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
