@@ -142,7 +142,9 @@ class TrainingPodOperator(KubernetesPodOperator):
                 self.log.warning("The manifest is there; what went wrong on the way does not matter: %s", trouble)
             self._remove_quietly()
             return self._returned(context)
-        raise self._failure(context, trouble) from trouble
+        found = self._failure(context, trouble)
+        self.log.error("%s", found)
+        raise found from trouble
 
     def _comes_back(self) -> bool:
         """Wait for an API server that is away, such as for its upgrade; whether it answers again."""
