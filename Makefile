@@ -61,7 +61,7 @@ test-images: setup  ## the training image as a container; starts Debian's docker
 	EVERGREEN_START_DOCKER=1 $(BIN)/python -m pytest tests -m container
 
 test-kubernetes: setup  ## training pods on the cluster that KUBECONFIG names (IMAGE= as its nodes have or can pull it)
-	EVERGREEN_TEST_KUBERNETES=1 EVERGREEN_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/kubernetes -v
+	EVERGREEN_TEST_KUBERNETES=1 EVERGREEN_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/kubernetes -vv
 
 image-training:  ## build the training image (IMAGE=, BASE=, CA=, INDEX_URL=) and print its size
 	tar --create --sort=name --mtime=@0 --owner=0 --group=0 --exclude=__pycache__ include/__init__.py \

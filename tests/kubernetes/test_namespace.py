@@ -10,10 +10,7 @@ pytestmark = pytest.mark.kubernetes
 def test_the_namespace_enforces_the_restricted_standard(pods: Servers) -> None:
     from kubernetes.client.exceptions import ApiException
 
-    pod = {
-        "metadata": {"name": "bad"},
-        "spec": {"containers": [{"name": "bad", "image": "x:1", "securityContext": {"privileged": True}}]},
-    }
+    pod = {"metadata": {"name": "bad"}, "spec": {"containers": [{"name": "bad", "image": "x:1"}]}}  # it may run as root
     with pytest.raises(ApiException, match="violates PodSecurity"):
         pods.cluster.core.create_namespaced_pod(pods.cluster.namespace, pod)
 
