@@ -26,7 +26,7 @@ def test_the_first_champion_comes_from_a_pod(place: Ground) -> None:
     assert shops.version() == 1
 
     (trained,) = shops.find(Kind.RETRAIN_REQUESTED)
-    assert place.airflow.api.run("demand_retrain", trained.key)["state"] == "success"
+    assert shops.ended("demand_retrain", trained.key) == "success"
     uri = place.airflow.api.result("demand_retrain", trained.key, "train")["manifest_uri"]
     manifest = TrainingManifest.model_validate_json(object_store(uri).read(uri))
     champion = place.ledger.champion("demand")
