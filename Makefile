@@ -5,6 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 MONTHS ?= 6
 HOME_DIR ?= .evergreen
+TRAINING := include/images/training
+IMAGE ?= evergreen-training:dev
+# The same Python as here, so that the same XGBoost is locked: then a pod's model is byte for byte the local one.
+BASE ?= python:$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-slim-bookworm
+# PEM file of a company's own CA, and another package index, where an image is built behind them.
+CA ?=
+INDEX_URL ?=
 # Without bytecode every import is two to three times slower, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
@@ -13,7 +20,7 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up test test-unit test-integration lint types check clean
+.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes image-training bench-gpu lint types check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -31,9 +38,12 @@ $(VENV)/.complete: requirements.txt
 lock: | setup  ## remake requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.txt
+	$(BIN)/uv pip compile $(TRAINING)/requirements.in --constraint requirements.txt --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file $(TRAINING)/requirements.txt
 
-demo: setup  ## live through flights of 2013 (MONTHS=12 the year, S3=1 on S3, KEEP=1 leaves it up)
-	$(BIN)/python -m include.demo --months $(MONTHS) $(if $(S3),--s3) $(if $(KEEP),--keep)
+demo: setup  ## live through flights of 2013 (MONTHS=12 the year, S3=1 on S3, TRAINER=kubernetes in pods, KEEP=1 stays)
+	$(BIN)/python -m include.demo --months $(MONTHS) $(if $(S3),--s3) $(if $(KEEP),--keep) \
+		$(if $(TRAINER),--trainer $(TRAINER) --image $(IMAGE)) $(if $(HOST),--host $(HOST))
 
 up: setup  ## start the same Airflow to stay; Ctrl-C ends it
 	$(BIN)/python -m include.local up --home $(HOME_DIR)
@@ -42,10 +52,26 @@ test: setup  ## everything: unit, architecture, dags, plugins, use cases, integr
 	$(BIN)/python -m pytest tests
 
 test-unit: setup  ## what needs no process of its own
-	$(BIN)/python -m pytest tests -m "not integration"
+	$(BIN)/python -m pytest tests -m "not integration and not container"
 
 test-integration: setup  ## the loop through a real Airflow
 	$(BIN)/python -m pytest tests -m integration
+
+test-images: setup  ## the training image as a container; starts Debian's dockerd where none runs
+	EVERGREEN_START_DOCKER=1 $(BIN)/python -m pytest tests -m container
+
+test-kubernetes: setup  ## training pods on the cluster that KUBECONFIG names (IMAGE= as its nodes have or can pull it)
+	EVERGREEN_TEST_KUBERNETES=1 EVERGREEN_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/kubernetes -vv
+
+image-training:  ## build the training image (IMAGE=, BASE=, CA=, INDEX_URL=) and print its size
+	tar --create --sort=name --mtime=@0 --owner=0 --group=0 --exclude=__pycache__ include/__init__.py \
+		include/settings.py include/jobs.py include/contracts include/lake include/models include/training $(TRAINING) \
+		| docker build --quiet $(BUILD) --file $(TRAINING)/Dockerfile --tag $(IMAGE) --build-arg BASE=$(BASE) \
+		$(if $(CA),--build-arg CA_CERTIFICATE="$$(cat $(CA))") $(if $(INDEX_URL),--build-arg INDEX_URL=$(INDEX_URL)) -
+	@docker image inspect --format '$(IMAGE): {{.Size}}' $(IMAGE) | awk '{printf "%s %.2f GB\n", $$1, $$2 / 1e9}'
+
+bench-gpu: setup  ## train on 1, 10 and 100 million rows x 30, on CPU and GPU (ROWS="1 10"), and print the table
+	$(BIN)/python -m tests.benchmarks.bench_gpu $(if $(ROWS),--rows $(ROWS))
 
 lint: setup  ## ruff: style, imports, security, formatting
 	$(BIN)/ruff check .

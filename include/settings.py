@@ -1,7 +1,7 @@
 """Where things are: read from the environment (prefix `EVERGREEN_`) on each call, with laptop defaults."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +25,20 @@ class Settings(BaseSettings):
         feast_online: Path of Feast's SQLite online store, or `redis://host:port/db`.
         feature_repo: Folder of `feature_store.yaml` and the use cases' Feast declarations.
         trainer: Where training runs.
+        kubernetes_namespace: Namespace of the training pods.
+        kubernetes_conn_id: Airflow connection to the cluster; empty for `KUBECONFIG`, else Airflow's own cluster.
+        training_image: Image of the training pods, by digest or exact tag.
+        training_secret: Secret in the namespace with the pods' `AWS_*` and `MLFLOW_TRACKING_*` keys; empty for none.
+        training_node_selector: Labels that a node must have.
+        training_tolerations: Taints that training may run on, as Kubernetes writes tolerations.
+        training_spot_labels: Labels of spot nodes: preferred, and their taints of the same name tolerated.
+        training_priority_class: PriorityClass of the pods; empty for the cluster's default.
+        training_scratch: Size of `/tmp`, the only place that a pod can write.
+        training_schedule_timeout: Seconds until a node, with its GPU, must be found.
+        training_start_timeout: Seconds from then until the container must run, image pull included.
+        training_defer_after: A training whose deadline is longer than this many seconds waits in the triggerer.
+        pod_s3_endpoint: S3 endpoint as pods see it; empty for this machine's `AWS_ENDPOINT_URL`.
+        pod_mlflow_uri: MLflow's URI as pods see it; empty for `mlflow_uri`.
         device: `cpu` or `cuda`.
         threads: Threads of one task.
         git_commit: Commit of the project, kept with every model that it trains.
@@ -45,6 +59,20 @@ class Settings(BaseSettings):
     feast_online: str = ""
     feature_repo: Path = PROJECT / "feature_repo"
     trainer: Literal["process", "kubernetes"] = "process"
+    kubernetes_namespace: str = "evergreen"
+    kubernetes_conn_id: str = ""
+    training_image: str = ""
+    training_secret: str = ""
+    training_node_selector: dict[str, str] = {}
+    training_tolerations: tuple[dict[str, Any], ...] = ()
+    training_spot_labels: dict[str, str] = {}
+    training_priority_class: str = ""
+    training_scratch: str = Field(default="10Gi", pattern=r"^[0-9]+(Mi|Gi)$")
+    training_schedule_timeout: int = Field(default=1800, ge=1)
+    training_start_timeout: int = Field(default=600, ge=1)
+    training_defer_after: int = Field(default=7200, ge=0)
+    pod_s3_endpoint: str = ""
+    pod_mlflow_uri: str = ""
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=2, ge=1)
     git_commit: str = "unknown"

@@ -69,6 +69,8 @@ class TrainingManifest(Frozen):
         gain: Share of the model's total gain by feature; sums to 1.
         categories: For each categorical feature, the categories in the order of their codes.
         mlflow_model_id: LoggedModel id in MLflow.
+        resumed_from_round: The highest round of an interrupted attempt that this one went on from; 0 where all
+            trees are its own.
     """
 
     spec_digest: str
@@ -87,6 +89,7 @@ class TrainingManifest(Frozen):
     gain: dict[str, float]
     packages: dict[str, str]
     device: str
+    resumed_from_round: NonNegativeInt = 0
     git_commit: str
     cost: Cost
     finished_at: Utc

@@ -14,16 +14,15 @@ from include.contracts.errors import EvergreenError, InfraError
 from include.contracts.use_case import UseCase
 from include.demo.memory import MemoryWatch
 from include.demo.month import Lived, Month
+from include.demo.places import places
 from include.demo.screen import Screen
 from include.ledger import Ledger
 from include.local.airflow import Airflow
-from include.local.seaweedfs import SeaweedFS
 from include.settings import PROJECT, Settings
 from include.use_cases import catalogue
 
 FOLDER = PROJECT / "demo"
 YEAR = 2013
-BUCKET = "evergreen"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,6 +47,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.demo", description=__doc__)
     parser.add_argument("--months", type=int, default=6, choices=range(3, 13), metavar="3..12", help="months to live")
     parser.add_argument("--s3", action="store_true", help="keep every file on an S3 server that the demo starts")
+    parser.add_argument("--trainer", choices=("process", "kubernetes"), default="process", help="where training runs")
+    parser.add_argument("--image", default="", help="training image of the pods (default: EVERGREEN_TRAINING_IMAGE)")
+    parser.add_argument("--host", default="", help="address of this machine that pods reach (default: a guess)")
     parser.add_argument("--keep", action="store_true", help="leave Airflow up at the end, until Ctrl-C")
     parser.add_argument("--home", type=Path, default=FOLDER, help="folder of state and results (default: demo)")
     return parser.parse_args(argv)
@@ -74,7 +76,7 @@ def _live(given: argparse.Namespace) -> int:
             f"({os.cpu_count()} cores, no service needed)"
         )
         started = time.monotonic()
-        env = _places(state, stack, screen, s3=given.s3)
+        env = places(state, given, stack, screen)
         airflow = _airflow(state, env, stack, screen)
         lived = _months(use_case, given.months, airflow, screen)
         screen.progress.stop()
@@ -85,21 +87,6 @@ def _only_one(home: Path) -> None:
     pid = home / "pid"
     if pid.exists() and Path(f"/proc/{pid.read_text()}").exists():
         raise InfraError("demo", f"a demo runs in {home} (process {pid.read_text()})", "end it with Ctrl-C, or wait")
-
-
-def _places(state: Path, stack: ExitStack, screen: Screen, *, s3: bool) -> dict[str, str]:
-    """Environment that says where everything is; the demo itself reads it too."""
-    env = {"EVERGREEN_HOME": str(state)}
-    if s3:
-        began = time.monotonic()
-        server = stack.enter_context(SeaweedFS(state / "s3"))
-        server.create_bucket(BUCKET)
-        places = {name: f"s3://{BUCKET}/{name}" for name in ("lake", "landing", "artifacts")}
-        env |= server.environment() | {f"EVERGREEN_{name.upper()}": uri for name, uri in places.items()}
-        env["EVERGREEN_MLFLOW_ARTIFACTS"] = f"s3://{BUCKET}/mlflow"
-        screen.line("S3", f"SeaweedFS up in {time.monotonic() - began:.1f} s at {server.url}")
-    os.environ.update(env)
-    return env
 
 
 def _airflow(state: Path, env: dict[str, str], stack: ExitStack, screen: Screen) -> Airflow:

@@ -1,12 +1,15 @@
 """Objects by URI: whole reads, atomic writes, digests. A local folder or the S3 protocol (boto3)."""
 
 import hashlib
+import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from include.contracts.errors import InfraError
@@ -74,19 +77,26 @@ class LocalObjects:
 
     def write(self, uri: str, content: bytes) -> str:
         """Write beside, flush, rename."""
+        return self._write(uri, io.BytesIO(content))
+
+    @staticmethod
+    def _write(uri: str, content: BinaryIO) -> str:
         path = Path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        digest = hashlib.sha256()
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                while chunk := content.read(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        return sha256([content])
+        return digest.hexdigest()
 
     def exists(self, uri: str) -> bool:
         """Whether the file is there."""
@@ -98,12 +108,13 @@ class LocalObjects:
 
     def download(self, uri: str, path: Path) -> str:
         """Copy out of the store."""
-        path.write_bytes(self.read(uri))
+        shutil.copyfile(uri, path)
         return sha256(_chunks(path))
 
     def upload(self, path: Path, uri: str) -> str:
         """Copy into the store."""
-        return self.write(uri, path.read_bytes())
+        with path.open("rb") as file:
+            return self._write(uri, file)
 
     def delete(self, uri: str) -> None:
         """Unlink."""
@@ -134,60 +145,65 @@ class S3Objects:
 
     def read(self, uri: str) -> bytes:
         """GET."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with _s3_errors(uri, reading=True):
             return bytes(self._client.get_object(**self._parts(uri))["Body"].read())
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404", "NoSuchBucket"}:
-                raise FileNotFoundError(uri) from error
-            raise _unreachable(uri, error) from error
-        except BotoCoreError as error:
-            raise _unreachable(uri, error) from error
 
     def write(self, uri: str, content: bytes) -> str:
         """PUT."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with _s3_errors(uri):
             self._client.put_object(**self._parts(uri), Body=content)
-        except (BotoCoreError, ClientError) as error:
-            raise _unreachable(uri, error) from error
         return sha256([content])
 
     def exists(self, uri: str) -> bool:
         """HEAD."""
-        from botocore.exceptions import ClientError
-
         try:
-            self._client.head_object(**self._parts(uri))
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return False
-            raise _unreachable(uri, error) from error
+            with _s3_errors(uri, reading=True):
+                self._client.head_object(**self._parts(uri))
+        except FileNotFoundError:
+            return False
         return True
 
     def list(self, uri: str) -> list[str]:
         """LIST, all pages."""
         parts = self._parts(uri.rstrip("/") + "/")
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=parts["Bucket"], Prefix=parts["Key"])
-        return sorted(f"s3://{parts['Bucket']}/{item['Key']}" for page in pages for item in page.get("Contents", ()))
+        with _s3_errors(uri):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=parts["Bucket"], Prefix=parts["Key"])
+            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return sorted(f"s3://{parts['Bucket']}/{key}" for key in keys)
 
     def download(self, uri: str, path: Path) -> str:
         """GET into a file, in parts."""
         parts = self._parts(uri)
-        self._client.download_file(parts["Bucket"], parts["Key"], str(path))
+        with _s3_errors(uri, reading=True):
+            self._client.download_file(parts["Bucket"], parts["Key"], str(path))
         return sha256(_chunks(path))
 
     def upload(self, path: Path, uri: str) -> str:
         """PUT from a file, in parts."""
         parts = self._parts(uri)
-        self._client.upload_file(str(path), parts["Bucket"], parts["Key"])
+        with _s3_errors(uri):
+            self._client.upload_file(str(path), parts["Bucket"], parts["Key"])
         return sha256(_chunks(path))
 
     def delete(self, uri: str) -> None:
         """DELETE."""
-        self._client.delete_object(**self._parts(uri))
+        with _s3_errors(uri):
+            self._client.delete_object(**self._parts(uri))
+
+
+@contextmanager
+def _s3_errors(uri: str, reading: bool = False) -> Iterator[None]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if reading and error.response["Error"]["Code"] in {"NoSuchKey", "404", "NoSuchBucket"}:
+            raise FileNotFoundError(uri) from error
+        raise _unreachable(uri, error) from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise _unreachable(uri, error) from error
 
 
 def _unreachable(uri: str, error: Exception) -> InfraError:

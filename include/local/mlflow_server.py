@@ -11,35 +11,41 @@ from typing import Self
 import requests
 
 from include.contracts.errors import InfraError
-from include.local.process import Process, free_ports
+from include.local.process import LOOPBACK, Process, free_ports
 from include.settings import PROJECT
 
 
 class MlflowServer:
-    """`mlflow server` on 127.0.0.1, on the store that the settings name.
+    """`mlflow server` on 127.0.0.1 unless told otherwise, on the store that the settings name.
 
     Args:
         home: Folder for its log.
         uri: Backend store, such as `sqlite:////somewhere/mlflow.db`.
         artifacts: Where artifacts are; the server shows them from there.
         env: Further variables, such as the keys of an S3 server.
+        host: Address of this machine that it listens on; it asks nobody who they are.
     """
 
-    def __init__(self, home: Path, uri: str, artifacts: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, uri: str, artifacts: str, env: Mapping[str, str] | None = None, host: str = LOOPBACK
+    ) -> None:
+        self.host = host
         self.log = home / "mlflow-server.log"
         self.uri, self.artifacts = uri, artifacts
-        self.port = free_ports(1)[0]
+        self.port = free_ports(1, host)[0]
         self._env = {**os.environ, **(env or {})}
         self._process: Process | None = None
 
     @property
     def url(self) -> str:
         """Of the pages."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> Self:
         """Begin to start it; `wait_until_ready` waits for its first answer."""
-        options = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1", "--serve-artifacts"]
+        options = ["--host", self.host, "--port", str(self.port), "--workers", "1", "--serve-artifacts"]
+        if self.host != LOOPBACK:
+            options += ["--allowed-hosts", f"{self.host}:{self.port}"]  # a name that is not private is refused else
         stores = ["--backend-store-uri", self.uri, "--artifacts-destination", self.artifacts]
         command = [sys.executable, "-m", "mlflow", "server", *options, *stores]
         env = {name: value for name, value in self._env.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 GUARD = Path(__file__).with_name("guard.py")
 GRACE = 4.0
+LOOPBACK = "127.0.0.1"
+"""The address that only this machine can reach."""
 
 
 class Process:
@@ -91,10 +93,10 @@ def stop_all(processes: Iterable[Process]) -> None:
         process.stop()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
+def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
+    """Ports of `host`, an address of this machine, that nobody listens on now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]

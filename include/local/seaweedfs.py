@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from include.contracts.errors import InfraError
-from include.local.process import Process, free_ports
+from include.local.process import LOOPBACK, Process, free_ports
 from include.settings import PROJECT
 
 GRPC_OFFSET = 10_000
@@ -17,13 +17,16 @@ GRPC_OFFSET = 10_000
 
 
 class SeaweedFS:
-    """An S3 server with generated keys, on 127.0.0.1 only.
+    """An S3 server with generated keys, on 127.0.0.1 only unless told otherwise.
 
     Args:
         folder: Where the objects are kept; a server started again on it finds them.
+        host: Address of this machine that it listens on. S3 asks for keys; SeaweedFS's own ports beside it do not, so
+            an address that strangers can reach is no place for it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = LOOPBACK) -> None:
+        self.host = host
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = 0
@@ -41,7 +44,7 @@ class SeaweedFS:
     @property
     def url(self) -> str:
         """Endpoint of the S3 protocol."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """What a client of this server needs: the AWS_* variables that boto3, delta-rs, MLflow and Arrow read."""
@@ -61,7 +64,7 @@ class SeaweedFS:
         Raises:
             InfraError: If it ends or does not answer within `deadline` seconds.
         """
-        ports = _ports()
+        ports = _ports(self.host)
         self.port = ports["s3"]
         self._process = Process("seaweedfs", self._command(ports), self.folder / "weed.log", self._env(), PROJECT, 10.0)
         until = time.monotonic() + deadline
@@ -116,8 +119,8 @@ class SeaweedFS:
             str(Path(sys.executable).with_name("weed")),
             "mini",
             f"-dir={self.folder}",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
+            f"-ip={self.host}",
+            f"-ip.bind={self.host}",
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *sorted(grpc),
             "-webdav=false",
@@ -129,11 +132,11 @@ class SeaweedFS:
         ]
 
 
-def _ports() -> dict[str, int]:
+def _ports(host: str) -> dict[str, int]:
     """Free HTTP ports whose gRPC ports exist too (below 65,536)."""
     names = ("master", "volume", "filer", "s3", "admin")
     for _ in range(100):
-        found = free_ports(len(names))
+        found = free_ports(len(names), host)
         if max(found) + GRPC_OFFSET < 1 << 16:
             return dict(zip(names, found, strict=True))
-    raise InfraError("seaweedfs", "no free ports below 55,536", "free some ports of 127.0.0.1")
+    raise InfraError("seaweedfs", "no free ports below 55,536", f"free some ports of {host}")

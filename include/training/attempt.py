@@ -29,10 +29,11 @@ class Attempt:
         mlflow: Client.
         spec: What is trained.
         run_id: The run.
+        number: Which attempt it is, from 1.
     """
 
-    def __init__(self, mlflow: "MlflowClient", spec: TrainingSpec, run_id: str) -> None:
-        self.mlflow, self.spec, self.run_id = mlflow, spec, run_id
+    def __init__(self, mlflow: "MlflowClient", spec: TrainingSpec, run_id: str, number: int) -> None:
+        self.mlflow, self.spec, self.run_id, self.number = mlflow, spec, run_id, number
 
     def log_model(self, booster: "xgboost.Booster", categorical: set[str], packages: dict[str, str]) -> str:
         """Log the model as native UBJ, with its signature and explicit requirements.
@@ -108,7 +109,7 @@ def attempt(spec: TrainingSpec) -> Iterator[Attempt]:
         run = mlflow.create_run(
             place, run_name=f"{spec.use_case} {spec.request} attempt {number}"[:250], tags=_tags(spec, number)
         )
-    opened = Attempt(mlflow, spec, run.info.run_id)
+    opened = Attempt(mlflow, spec, run.info.run_id, number)
     try:
         yield opened
     except BaseException as error:

@@ -1,7 +1,7 @@
 """The training set: held to its digest, guarded against leaks, split by time."""
 
-import tempfile
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +12,14 @@ from include.contracts.errors import DataError
 from include.contracts.training import TrainingSpec
 from include.lake import object_store
 from include.models.inputs import as_text
+from include.training.rows import Part, Stored, between, held, stored, streamed
+
+log = logging.getLogger("evergreen")
 
 NEVER_FEATURES = frozenset({"label_time", "event_timestamp", "created", "created_at", "prediction"})
 """Columns that say when or what, never why: as inputs they leak or mean nothing."""
 LEAK = 0.9999
 KEY_LIKE = 1_000
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the training set.
-
-    Attributes:
-        frame: Features, label and event time, as they were in the file.
-    """
-
-    frame: pl.DataFrame
-    label: NDArray[np.float64]
-
-    @property
-    def rows(self) -> int:
-        """Count of rows."""
-        return self.frame.height
 
 
 @dataclass(frozen=True)
@@ -50,15 +36,25 @@ class Splits:
         return {"train": self.train.rows, "validation": self.validation.rows, "fresh": self.fresh.rows}
 
 
-def load(spec: TrainingSpec) -> Splits:
-    """Download the training set, hold it to its digest, and split it.
+def load(spec: TrainingSpec, folder: Path) -> Splits:
+    """Download the training set into `folder`, hold it to its digest, and split it.
+
+    Rows that do not fit into the memory of the spec are left in the file, which must then stay where it is.
 
     Raises:
         DataError: If the file is missing or changed, a column is missing or leaks, or a split cannot teach.
     """
     _guard_names(spec)
-    with tempfile.TemporaryDirectory() as folder:
-        splits = split(spec, _read(spec, Path(folder) / "training_set.parquet"))
+    path = folder / "training_set.parquet"
+    _download(spec, path)
+    if streamed(spec):
+        log.info("training: %d rows are read in batches, not held in memory", spec.training_set.rows)
+        splits = _split_stored(spec, stored(spec, path))
+    else:
+        splits = split(spec, _read(spec, path))
+        path.unlink()
+    for name, part in (("train", splits.train), ("validation", splits.validation), ("fresh", splits.fresh)):
+        _guard_label(spec, name, part.label)
     _guard_values(spec, splits.train)
     return splits
 
@@ -76,7 +72,7 @@ def _guard_names(spec: TrainingSpec) -> None:
         raise DataError("training set", said, "look at the feature service and at UseCase.categorical")
 
 
-def _read(spec: TrainingSpec, path: Path) -> pl.DataFrame:
+def _download(spec: TrainingSpec, path: Path) -> None:
     given = spec.training_set
     try:
         digest = object_store(given.uri).download(given.uri, path)
@@ -88,6 +84,10 @@ def _read(spec: TrainingSpec, path: Path) -> pl.DataFrame:
             f"{given.uri} has SHA-256 {digest[:12]}.. in place of {given.digest[:12]}..: it was changed or cut",
             "run build_training_set again; find out who writes to that folder",
         )
+
+
+def _read(spec: TrainingSpec, path: Path) -> pl.DataFrame:
+    given = spec.training_set
     columns = [*given.features, given.label, given.event_time]
     try:
         return pl.read_parquet(path, columns=columns)
@@ -98,43 +98,53 @@ def _read(spec: TrainingSpec, path: Path) -> pl.DataFrame:
 def split(spec: TrainingSpec, frame: pl.DataFrame) -> Splits:
     """Split the rows by event time as the training set says."""
     given = spec.training_set
-    if frame.height != given.rows:
-        raise DataError("training set", f"{frame.height} rows in place of {given.rows}", "build it again")
-    if not isinstance(frame.schema[given.event_time], pl.Datetime):
+    kind = frame.schema[given.event_time]
+    _guard_count(spec, frame.height)
+    if not isinstance(kind, pl.Datetime):
         raise DataError("training set", f"{given.event_time} is no time", "look at the spine")
-    at = pl.col(given.event_time)
-    at = at if frame.schema[given.event_time].time_zone else at.dt.replace_time_zone("UTC")  # type: ignore[attr-defined]
-    before, fresh = at < given.validation_from, at >= given.fresh_from
-    parts = [_part(spec, frame.filter(which)) for which in (before, ~before & ~fresh, fresh)]
-    splits = Splits(*parts)
-    for name in ("train", "validation"):
-        part: Part = getattr(splits, name)
-        if part.rows < 2 or np.ptp(part.label) == 0:
-            said = f"{part.rows} rows" if part.rows < 2 else f"the label is {part.label[0]:g} in all {part.rows} rows"
-            raise DataError("training set", f"{name} split: {said}", "wait for more batches, or look at the label")
+    bounds = ((None, given.validation_from), (given.validation_from, given.fresh_from), (given.fresh_from, None))
+    parts = [frame.filter(between(kind, given.event_time, *bound)) for bound in bounds]
+    return Splits(*(held(part, given.label) for part in parts))
+
+
+def _split_stored(spec: TrainingSpec, rows: Stored) -> Splits:
+    given = spec.training_set
+    splits = Splits(
+        replace(rows, ends=given.validation_from),
+        replace(rows, begins=given.validation_from, ends=given.fresh_from),
+        replace(rows, begins=given.fresh_from),
+    )
+    _guard_count(spec, sum(splits.rows.values()))
     return splits
 
 
-def _part(spec: TrainingSpec, frame: pl.DataFrame) -> Part:
+def _guard_count(spec: TrainingSpec, rows: int) -> None:
+    if rows != spec.training_set.rows:
+        raise DataError("training set", f"{rows} rows in place of {spec.training_set.rows}", "build it again")
+
+
+def _guard_label(spec: TrainingSpec, split: str, label: NDArray[np.float64]) -> None:
     name = spec.training_set.label
-    label = frame.get_column(name).cast(pl.Float64, strict=False).to_numpy()
     bad = int((~np.isfinite(label)).sum())
     if bad:
         raise DataError("training set", f"{bad} rows without a finite {name}", "look at the label in features.py")
     if spec.task.kind == "binary" and not np.isin(label, (0.0, 1.0)).all():
         raise DataError("training set", f"{name} holds other values than 0 and 1", "look at the label in features.py")
-    return Part(frame, label)
+    if split != "fresh" and (label.size < 2 or np.ptp(label) == 0):
+        said = f"{label.size} rows" if label.size < 2 else f"the label is {label[0]:g} in all {label.size} rows"
+        raise DataError("training set", f"{split} split: {said}", "wait for more batches, or look at the label")
 
 
 def _guard_values(spec: TrainingSpec, train: Part) -> None:
-    """Refuse an input that is the label in disguise, or a key."""
+    """Refuse an input that is the label in disguise, or a key; where rows are read in batches, the first stands."""
+    frame = next(train.frames())
     for name in spec.training_set.features:
-        column = train.frame.get_column(name)
+        column = frame.get_column(name)
         if name in spec.training_set.categorical:
             distinct = as_text(column).n_unique()
-            if distinct > KEY_LIKE and distinct > train.rows / 2:
-                raise _leak(name, f"has {distinct:,} categories in {train.rows:,} rows: it is a key")
-        elif column.dtype.is_numeric() and abs(_correlation(column, train.label)) > LEAK:
+            if distinct > KEY_LIKE and distinct > frame.height / 2:
+                raise _leak(name, f"has {distinct:,} categories in {frame.height:,} rows: it is a key")
+        elif column.dtype.is_numeric() and abs(_correlation(column, train.label[: frame.height])) > LEAK:
             raise _leak(name, f"correlates with {spec.training_set.label} by more than {LEAK}: it is the label")
 
 

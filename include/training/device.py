@@ -23,15 +23,16 @@ def choose(spec: TrainingSpec) -> str:
     """The device to train on: `cpu` or `cuda`.
 
     Raises:
-        InfraError: If the spec requires a GPU and none is visible.
+        InfraError: If the spec requires GPUs and fewer are visible.
     """
     if spec.device == "cpu" and not spec.require_gpu:
         return "cpu"
-    if gpus():
+    found, wanted = gpus(), max(1, spec.resources.gpu)
+    if found >= wanted:
         return "cuda"
+    said = f"{found or 'no'} GPU is visible" if found < 2 else f"{found} GPUs are visible"
     if spec.require_gpu:
-        raise InfraError(
-            "training", "no GPU is visible, and the spec requires one", "look at the driver, and at the pod's GPU limit"
-        )
-    log.warning("training: no GPU is visible; training on the CPU, as require_gpu is false")
+        step = "look at the driver, and at the pod's GPU limit"
+        raise InfraError("training", f"{said}, and the spec requires {wanted}", step)
+    log.warning("training: %s of %d; training on the CPU, as require_gpu is false", said, wanted)
     return "cpu"

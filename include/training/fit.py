@@ -1,35 +1,36 @@
 """Fit gradient-boosted trees by histogram, stopped early by the validation split, then grown on both."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 import xgboost
 from numpy.typing import NDArray
 
 from include.contracts.errors import ModelError
 from include.contracts.training import TrainingSpec
-from include.models.inputs import categories_of, feature_types, prepare
-from include.training.data import Part, Splits
+from include.models.inputs import as_text, categories_of, matrix
+from include.training.callbacks import Progress, Stop
+from include.training.checkpoints import Checkpoint, Checkpoints, after
+from include.training.data import Splits
+from include.training.engine import Curves, Engine, Parameters
+from include.training.rows import Held, Part, joined
 
 log = logging.getLogger("evergreen")
 
-Parameters = dict[str, float | int | str]
 TUNABLE = ("max_depth", "learning_rate", "subsample", "colsample_bytree", "min_child_weight", "reg_lambda")
-EVERY = 50
 
 
 @dataclass(frozen=True)
 class Quantised:
     """Train and validation rows in XGBoost's bins, made once and used by every trial."""
 
-    train: xgboost.QuantileDMatrix
-    validation: xgboost.QuantileDMatrix
+    engine: Engine
+    train: Any
+    validation: Any
     categories: dict[str, tuple[str, ...]]
 
 
@@ -43,29 +44,26 @@ class Fitted:
     """
 
     booster: xgboost.Booster
-    curves: dict[str, list[float]]
+    curves: Curves
     best: float
 
 
-def quantise(spec: TrainingSpec, splits: Splits) -> Quantised:
+def quantise(spec: TrainingSpec, splits: Splits, engine: Engine) -> Quantised:
     """Bin the rows; the categories are those of the train split, and any other is missing."""
-    categories = categories_of(splits.train.frame, spec.training_set.categorical)
-    train = _bins(spec, splits.train, categories)
-    return Quantised(train, _bins(spec, splits.validation, categories, ref=train), categories)
+    categories = _categories(spec, splits.train)
+    train = engine.bins(splits.train, categories)
+    return Quantised(engine, train, engine.bins(splits.validation, categories, train), categories)
 
 
-def _bins(
-    spec: TrainingSpec, part: Part, categories: dict[str, tuple[str, ...]], ref: xgboost.DMatrix | None = None
-) -> xgboost.QuantileDMatrix:
-    features = spec.training_set.features
-    return xgboost.QuantileDMatrix(
-        prepare(part.frame, features, categories),
-        part.label.astype(np.float32),
-        feature_types=feature_types(features, categories),
-        enable_categorical=True,
-        nthread=spec.resources.cpu,
-        ref=ref,
-    )
+def _categories(spec: TrainingSpec, part: Part) -> dict[str, tuple[str, ...]]:
+    names = spec.training_set.categorical
+    if isinstance(part, Held):
+        return categories_of(part.frame, names)
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for frame in part.frames() if names else ():
+        for name in names:
+            found[name] |= set(as_text(frame.get_column(name)).drop_nulls().unique().to_list())
+    return {name: tuple(sorted(values)) for name, values in found.items()}
 
 
 def declared(spec: TrainingSpec) -> Parameters:
@@ -73,32 +71,35 @@ def declared(spec: TrainingSpec) -> Parameters:
     return {name: getattr(spec.trainer, name) for name in TUNABLE}
 
 
-def fit(spec: TrainingSpec, data: Quantised, parameters: Parameters, device: str, quiet: bool = False) -> Fitted:
+def fit(spec: TrainingSpec, data: Quantised, parameters: Parameters, checkpoints: Checkpoints | None = None) -> Fitted:
     """Grow trees until the validation metric stops gaining.
+
+    Args:
+        spec: What is trained.
+        data: Binned rows.
+        parameters: Of the trees.
+        checkpoints: Where an interrupted attempt left off; None for one trial among many, which is also quiet.
 
     Raises:
         ModelError: If XGBoost fails, out of memory among others.
     """
-    curves: dict[str, dict[str, list[float]]] = {}
-    metric = spec.task.eval_metric
+    past, model = _past(checkpoints, "fit", parameters)
+    done, rounds, metric = past.round if past else 0, spec.trainer.rounds, spec.task.eval_metric
+    stop = Stop(spec.trainer.early_stopping, metric, past.curves if past else {})
+    if checkpoints is None:
+        more: list[Any] = []
+    else:
+        more = [Progress(done, rounds, metric), *checkpoints.keep("fit", parameters, past)]
     with _xgboost_errors():
-        booster = xgboost.train(
-            {**parameters, **_fixed(spec, device)},
-            data.train,
-            num_boost_round=spec.trainer.rounds,
-            evals=[(data.train, "train"), (data.validation, "validation")],
-            evals_result=curves,
-            verbose_eval=False,
-            callbacks=[
-                xgboost.callback.EarlyStopping(rounds=spec.trainer.early_stopping, save_best=True),
-                *([] if quiet else [_Progress(spec.trainer.rounds, metric)]),
-            ],
+        evals = [(data.train, "train"), (data.validation, "validation")]
+        booster, curves = data.engine.grow(
+            {**parameters, **_fixed(spec)}, data.train, rounds - done, evals, [stop, *more], model
         )
-    return Fitted(booster, {name: list(by[metric]) for name, by in curves.items()}, float(booster.best_score))
+    return Fitted(booster, after(past.curves if past else {}, curves), float(booster.best_score))
 
 
 def refit(
-    spec: TrainingSpec, splits: Splits, stopped: Fitted, parameters: Parameters, device: str
+    spec: TrainingSpec, splits: Splits, stopped: Fitted, data: Quantised, parameters: Parameters, kept: Checkpoints
 ) -> tuple[Fitted, Quantised]:
     """Grow the rounds that early stopping kept again, on training and validation rows together.
 
@@ -108,16 +109,24 @@ def refit(
     Raises:
         ModelError: If XGBoost fails, out of memory among others.
     """
-    both = Part(
-        pl.concat([splits.train.frame, splits.validation.frame]),
-        np.concatenate([splits.train.label, splits.validation.label]),
-    )
-    categories = categories_of(both.frame, spec.training_set.categorical)
-    rows, rounds = _bins(spec, both, categories), stopped.booster.num_boosted_rounds()
+    both = joined(splits.train, splits.validation)
+    categories = _categories(spec, both)
+    rows, rounds = data.engine.bins(both, categories), stopped.booster.num_boosted_rounds()
     log.info("training: %d rounds again, on all %d rows that may teach", rounds, both.rows)
+    past, model = _past(kept, "refit", parameters)
+    callbacks = kept.keep("refit", parameters, past)
     with _xgboost_errors():
-        booster = xgboost.train({**parameters, **_fixed(spec, device)}, rows, num_boost_round=rounds)
-    return Fitted(booster, stopped.curves, stopped.best), Quantised(rows, rows, categories)
+        booster, _ = data.engine.grow(
+            {**parameters, **_fixed(spec)}, rows, rounds - (past.round if past else 0), (), callbacks, model
+        )
+    return Fitted(booster, stopped.curves, stopped.best), Quantised(data.engine, rows, rows, categories)
+
+
+def _past(
+    checkpoints: Checkpoints | None, stage: str, parameters: Parameters
+) -> tuple[Checkpoint | None, bytes | None]:
+    found = checkpoints.last(stage, parameters) if checkpoints else None
+    return found if found else (None, None)
 
 
 @contextmanager
@@ -133,13 +142,11 @@ def _mend(said: str) -> str:
     return "raise UseCase.resources.memory, or train on fewer rows" if short else "look at the data and the parameters"
 
 
-def _fixed(spec: TrainingSpec, device: str) -> dict[str, Any]:
+def _fixed(spec: TrainingSpec) -> dict[str, Any]:
     return {
         "objective": spec.task.objective,
         "eval_metric": spec.task.eval_metric,
         "tree_method": "hist",
-        "device": device,
-        "nthread": spec.resources.cpu,
         "seed": spec.trainer.seed,
     }
 
@@ -153,36 +160,10 @@ def gain(booster: xgboost.Booster, features: tuple[str, ...]) -> dict[str, float
 
 def predictions(spec: TrainingSpec, booster: xgboost.Booster, part: Part, data: Quantised) -> NDArray[np.float32]:
     """Predictions of one part of the training set."""
-    if not part.rows:
-        return np.empty(0, dtype=np.float32)
-    features = spec.training_set.features
-    rows = xgboost.DMatrix(
-        prepare(part.frame, features, data.categories),
-        feature_types=feature_types(features, data.categories),
-        enable_categorical=True,
-        nthread=spec.resources.cpu,
-    )
-    return np.asarray(booster.predict(rows), dtype=np.float32)
-
-
-class _Progress(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    """A line every few rounds, so that people see that it lives."""
-
-    def __init__(self, rounds: int, metric: str) -> None:
-        self.rounds, self.metric, self.started = rounds, metric, time.monotonic()
-
-    def after_iteration(
-        self,
-        model: Any,  # noqa: ARG002
-        epoch: int,
-        evals_log: dict[str, dict[str, list[float]]],
-    ) -> bool:
-        """Called by XGBoost after each round; False goes on."""
-        done = epoch + 1
-        if done == 1 or done % EVERY == 0 or done == self.rounds:
-            said = "  ".join(f"{name} {self.metric} {by[self.metric][-1]:.4f}" for name, by in evals_log.items())
-            log.info("training: round %d of at most %d  %s  %.1f s", done, self.rounds, said, self._seconds())
-        return False
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self.started
+    features, threads = spec.training_set.features, spec.resources.cpu
+    found = [
+        np.asarray(booster.predict(matrix(frame, features, data.categories, threads)), dtype=np.float32)
+        for frame in part.frames()
+        if frame.height
+    ]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.float32)

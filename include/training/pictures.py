@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from include.contracts.training import TrainingSpec
 from include.models.inputs import matrix
-from include.training.data import Part
 from include.training.fit import Fitted, Quantised
+from include.training.rows import Part
 
 SHAP_ROWS = 500
 TOP = 15
@@ -65,7 +65,7 @@ def _importance(gain: dict[str, float], folder: Path) -> None:
 
 def _shap(spec: TrainingSpec, fitted: Fitted, data: Quantised, part: Part) -> Figure:
     features = spec.training_set.features
-    rows = part.frame.sample(min(SHAP_ROWS, part.rows), seed=spec.trainer.seed)
+    rows = part.sample(SHAP_ROWS, spec.trainer.seed)
     inputs = matrix(rows, features, data.categories, spec.resources.cpu)
     values = np.asarray(fitted.booster.predict(inputs, pred_contribs=True))[:, :-1]
     colours = _ranks(inputs)

@@ -15,6 +15,8 @@ from include.models.limits import die_with_parent, limit_memory
 log = logging.getLogger("evergreen")
 
 TERMINATED = 128 + signal.SIGTERM
+NO_THREAD = 127
+"""How glibc leaves a process in which it finds no memory for a thread; our child has no other use for 127."""
 
 
 def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
@@ -34,7 +36,8 @@ def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
         signal.signal(sign, lambda *_: os.kill(child, signal.SIGTERM))
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
-        return os.WEXITSTATUS(status)
+        code = os.WEXITSTATUS(status)
+        return _starved(spec, f"exit code {code}") if code == NO_THREAD else code
     return _explain(spec, os.WTERMSIG(status))
 
 
@@ -48,10 +51,14 @@ def _explain(spec: TrainingSpec, sign: int) -> int:
                 "training", "the process was killed (SIGKILL)", "look in dmesg for the kernel's OOM killer; retry"
             )
         )
+    return _starved(spec, name)
+
+
+def _starved(spec: TrainingSpec, how: str) -> int:
     return say(
         ModelError(
             "training",
-            f"the process ended by {name}; most often it ran out of its memory of {spec.resources.memory}",
+            f"the process ended by {how}; most often it ran out of its memory of {spec.resources.memory}",
             "raise UseCase.resources.memory, or train on fewer rows",
         )
     )

@@ -7,6 +7,7 @@ import platform
 import resource
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +21,17 @@ from include.contracts.training import Artifact, Cost, TrainingManifest, Trainin
 from include.lake import object_store
 from include.models import scores
 from include.models.manifest import MANIFEST, MODEL, REFERENCE, check_digests
+from include.training import reference
 from include.training.attempt import Attempt, attempt
+from include.training.checkpoints import Checkpoints
 from include.training.data import Splits, load
 from include.training.device import choose
-from include.training.fit import Fitted, Parameters, Quantised, declared, fit, gain, predictions, quantise, refit
+from include.training.engine import Parameters, engine
+from include.training.fit import Fitted, Quantised, declared, fit, gain, predictions, quantise, refit
 
 log = logging.getLogger("evergreen")
 
-PACKAGES = ("xgboost", "numpy", "polars", "pyarrow", "mlflow", "optuna")
+PACKAGES = ("xgboost", "numpy", "polars", "pyarrow", "mlflow", "mlflow-skinny", "optuna")
 
 
 def run(spec: TrainingSpec) -> TrainingManifest:
@@ -42,16 +46,37 @@ def run(spec: TrainingSpec) -> TrainingManifest:
         return found
     clock = _Clock()
     device = choose(spec)
-    splits = load(spec)
-    with attempt(spec) as opened:
-        data = quantise(spec, splits)
-        parameters, trials = _parameters(spec, data, device)
-        fitted = fit(spec, data, parameters, device)
+    with tempfile.TemporaryDirectory(prefix="training-") as name:
+        manifest, kept = _train(spec, device, Path(name), clock)
+    return _publish(spec, manifest, kept)
+
+
+def _train(spec: TrainingSpec, device: str, scratch: Path, clock: "_Clock") -> tuple[TrainingManifest, Checkpoints]:
+    splits = load(spec, scratch)
+    with attempt(spec) as opened, engine(spec, device, scratch) as grower:
+        kept = Checkpoints(spec, device, opened.number)
+        data = quantise(spec, splits, grower)
+        parameters, trials = _parameters(spec, data)
+        fitted = fit(spec, data, parameters, kept)
         validation = predictions(spec, fitted.booster, splits.validation, data)  # now: a refit has seen these rows
         if spec.trainer.refit:
-            fitted, data = refit(spec, splits, fitted, parameters, device)
-        manifest = _record(spec, opened, splits, data, fitted, validation, parameters, trials, device, clock)
-    return _publish(spec, manifest)
+            fitted, data = refit(spec, splits, fitted, data, parameters, kept)
+        done = _Done(splits, data, fitted, validation, parameters, trials, device, kept.resumed_from)
+        return _record(spec, opened, done, clock), kept
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What an attempt has made, before it is written anywhere."""
+
+    splits: Splits
+    data: Quantised
+    fitted: Fitted
+    validation: NDArray[np.float32]
+    parameters: Parameters
+    trials: list[dict[str, object]]
+    device: str
+    resumed_from: int
 
 
 def finished(spec: TrainingSpec) -> TrainingManifest | None:
@@ -69,29 +94,19 @@ def finished(spec: TrainingSpec) -> TrainingManifest | None:
     return found if found.spec_digest == spec.digest else None
 
 
-def _parameters(spec: TrainingSpec, data: Quantised, device: str) -> tuple[Parameters, list[dict[str, object]]]:
+def _parameters(spec: TrainingSpec, data: Quantised) -> tuple[Parameters, list[dict[str, object]]]:
     if not spec.trainer.tuning.trials:
         return declared(spec), []
     from include.training.tuning import tune  # here: Optuna costs a second that most trainings never pay
 
-    return tune(spec, data, device)
+    return tune(spec, data)
 
 
-def _record(
-    spec: TrainingSpec,
-    opened: Attempt,
-    splits: Splits,
-    data: Quantised,
-    fitted: Fitted,
-    validation: NDArray[np.float32],
-    parameters: Parameters,
-    trials: list[dict[str, object]],
-    device: str,
-    clock: "_Clock",
-) -> TrainingManifest:
+def _record(spec: TrainingSpec, opened: Attempt, done: _Done, clock: "_Clock") -> TrainingManifest:
     """Write the artifacts, log the attempt, and return the manifest, not yet written."""
     from include.training.pictures import draw
 
+    splits, data, fitted, validation = done.splits, done.data, done.fitted, done.validation
     fresh = predictions(spec, fitted.booster, splits.fresh, data)
     shares = gain(fitted.booster, spec.training_set.features)
     versions = packages()
@@ -101,10 +116,10 @@ def _record(
         pictures.mkdir()
         draw(spec, fitted, data, splits.validation, validation, shares, pictures)
         (pictures / "spec.json").write_text(spec.model_dump_json(indent=1))
-        if trials:
-            pl.DataFrame([{**t.pop("parameters"), **t} for t in trials]).write_csv(pictures / "trials.csv")  # type: ignore[dict-item]
+        if done.trials:
+            pl.DataFrame([{**t.pop("parameters"), **t} for t in done.trials]).write_csv(pictures / "trials.csv")  # type: ignore[dict-item]
         fitted.booster.save_model(folder / MODEL)
-        _reference(splits, validation, fresh).write_parquet(folder / REFERENCE)
+        reference.write(splits, validation, fresh, folder / REFERENCE)
         model_id = opened.log_model(fitted.booster, set(spec.training_set.categorical), versions)
         artifacts = _upload([folder / MODEL, folder / REFERENCE, *sorted(pictures.iterdir())], spec, opened.run_id)
         manifest = TrainingManifest(
@@ -118,12 +133,13 @@ def _record(
             artifacts=artifacts,
             rows=splits.rows,
             metrics=_metrics(spec, splits, fitted, validation, fresh),
-            parameters={**parameters, "rounds": spec.trainer.rounds, "seed": spec.trainer.seed},
+            parameters={**done.parameters, "rounds": spec.trainer.rounds, "seed": spec.trainer.seed},
             features=spec.training_set.features,
             categories=data.categories,
             gain=shares,
             packages=versions,
-            device=device,
+            device=done.device,
+            resumed_from_round=done.resumed_from,
             git_commit=spec.git_commit,
             cost=clock.cost(),
             finished_at=datetime.now(UTC),
@@ -146,11 +162,6 @@ def _metrics(
     return {metric: value for metric, value in found.items() if math.isfinite(value)}
 
 
-def _reference(splits: Splits, validation: NDArray[np.float32], fresh: NDArray[np.float32]) -> pl.DataFrame:
-    rows = pl.concat([splits.validation.frame, splits.fresh.frame])
-    return rows.with_columns(pl.Series("prediction", np.concatenate([validation, fresh])))
-
-
 def _upload(files: list[Path], spec: TrainingSpec, run_id: str) -> dict[str, Artifact]:
     """Upload into a folder of the attempt's own, so that two attempts at once never mix their files."""
     artifacts = {}
@@ -168,6 +179,7 @@ def _log(opened: Attempt, manifest: TrainingManifest, fitted: Fitted, pictures: 
     tags = {
         "evergreen.model_digest": manifest.artifacts[MODEL].digest,
         "evergreen.device": manifest.device,
+        "evergreen.resumed_from_round": str(manifest.resumed_from_round),
         **{f"package.{name}": version for name, version in manifest.packages.items()},
     }
     opened.log_all(
@@ -175,12 +187,13 @@ def _log(opened: Attempt, manifest: TrainingManifest, fitted: Fitted, pictures: 
     )
 
 
-def _publish(spec: TrainingSpec, manifest: TrainingManifest) -> TrainingManifest:
+def _publish(spec: TrainingSpec, manifest: TrainingManifest, kept: Checkpoints) -> TrainingManifest:
     """Write the manifest, unless another attempt at the same spec was first; then that one counts."""
     if earlier := finished(spec):
         return earlier
     uri = f"{spec.output_uri}/{MANIFEST}"
     object_store(uri).write(uri, manifest.model_dump_json(indent=1).encode())
+    kept.clear()
     log.info("training: finished in %.1f s, %s", manifest.cost.seconds, uri)
     return manifest
 

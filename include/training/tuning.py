@@ -6,14 +6,15 @@ from typing import Any
 import optuna
 
 from include.contracts.training import TrainingSpec
-from include.training.fit import Parameters, Quantised, declared, fit
+from include.training.engine import Parameters
+from include.training.fit import Quantised, declared, fit
 
 log = logging.getLogger("evergreen")
 
 GRID: dict[str, list[float | int]] = {"max_depth": [4, 6, 8], "learning_rate": [0.05, 0.1, 0.2]}
 
 
-def tune(spec: TrainingSpec, data: Quantised, device: str) -> tuple[Parameters, list[dict[str, Any]]]:
+def tune(spec: TrainingSpec, data: Quantised) -> tuple[Parameters, list[dict[str, Any]]]:
     """Try parameters and keep the best by the validation metric; the declared ones are the first trial.
 
     Returns:
@@ -27,7 +28,7 @@ def tune(spec: TrainingSpec, data: Quantised, device: str) -> tuple[Parameters, 
 
     def objective(trial: optuna.Trial) -> float:
         parameters = {**declared(spec), **_suggest(trial, spec.trainer.tuning.sampler)}
-        value = fit(spec, data, parameters, device, quiet=True).best
+        value = fit(spec, data, parameters).best
         log.info("tuning: trial %d of %d  %.4f", trial.number + 1, spec.trainer.tuning.trials, value)
         return value
 

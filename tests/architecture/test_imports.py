@@ -133,6 +133,7 @@ def test_a_dag_file_imports_only_its_rooms(path: Path) -> None:
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_a_plugin_imports_stages_only_inside_methods(path: Path) -> None:
     rooms = ("airflow", "evergreen", "include.contracts", "include.settings", "pydantic", "fastapi", "starlette")
+    rooms = (*rooms, "kubernetes", "urllib3")  # the provider's own client, whose errors the pod operator tells apart
     assert foreign(imported(parsed(path), everywhere=False), rooms) == []
     assert [name for name in imported(parsed(path), everywhere=True) if name.partition(".")[0] == "dags"] == []
 

@@ -6,18 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from include.contracts.errors import DataError, InfraError, ModelError, PolicyError
+from include.contracts.errors import DataError, InfraError, ModelError
 from include.contracts.record import Kind
 from include.contracts.training import TrainingManifest, TrainingSpec
 from include.contracts.use_case import BinaryClassification, Resources, UseCase, XGBoost
 from include.ledger import Ledger
-from include.settings import Settings, settings
+from include.settings import settings
 from tests.model_world import FEATURES, rows, spec, world
 
 
@@ -157,10 +156,3 @@ def test_the_manifest_of_another_spec_is_refused(home: Path) -> None:
     given = spec(home, rows(1_500)).training_set.model_dump(mode="json")
     with pytest.raises(ModelError, match="manifest of spec"):
         Copier(task_id="train", use_case=use_case(), training_set=given).execute(context("r2"))
-
-
-def test_a_trainer_that_is_not_built_says_so() -> None:
-    from evergreen.operators import training_operator
-
-    with pytest.raises(PolicyError, match="not built yet"):
-        training_operator(use_case(), Settings(trainer="kubernetes"), task_id="train", training_set=SimpleNamespace())

@@ -162,3 +162,15 @@ def test_exit_codes_say_whether_a_retry_helps(home: Path) -> None:
     broken = json.loads(written(home, given).read_text()) | {"surprise": 1}
     (home / "broken.json").write_text(json.dumps(broken))
     assert "surprise" in finish(home / "broken.json").stderr
+
+
+def test_a_library_that_finds_no_memory_for_a_thread_is_a_model_error(home: Path) -> None:
+    """Glibc then leaves the process with 127, after whatever it said before."""
+    program = (
+        "import os, sys; from include.training.process import supervise; from include.training.spec import read_spec\n"
+        "raise SystemExit(supervise(read_spec(sys.argv[1]), lambda _: os._exit(127)))"
+    )
+    path = written(home, spec(home, rows(200), "threadless"))
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 66
+    assert "ModelError" in ended.stderr

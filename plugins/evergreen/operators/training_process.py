@@ -63,7 +63,7 @@ class TrainingProcessOperator(TrainingOperator):
         finally:
             self.on_kill()
         if code != 0:
-            raise _failure(code, said, list(last))
+            raise failure_of(code, said, list(last))
 
     def on_kill(self) -> None:
         """End the process and everything in its session."""
@@ -91,7 +91,7 @@ class TrainingProcessOperator(TrainingOperator):
         }
 
 
-def _failure(code: int, said: dict[str, str], last: list[str]) -> EvergreenError:
+def failure_of(code: int, said: dict[str, str], last: list[str]) -> EvergreenError:
     """The error that the process named, or the best that can be said without it."""
     from include.jobs import EXIT
 
