@@ -1,5 +1,6 @@
 """Append, find, and change the champion row by compare-and-swap (SQLAlchemy; SQLite or Postgres)."""
 
+import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -17,11 +18,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from include.contracts.record import Kind, Record
 from include.contracts.verdict import Champion
 from include.ledger.schema import CHAMPION, RECORD
+
+CREATION_SECONDS = 10.0
 
 
 class Ledger:
@@ -155,14 +158,28 @@ def _engine(url: str) -> Engine:
     engine = create_engine(url, poolclass=NullPool)  # tasks fork and live for seconds: nothing to pool
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
-    if not inspect(engine).has_table("ledger_version"):
-        from include.ledger.migrate import migrate  # here: alembic is 0.2 s that a finished ledger never pays
-
-        migrate(engine)
+    if not inspect(engine).has_table(CHAMPION.name):
+        _create(engine)
     return engine
+
+
+def _create(engine: Engine) -> None:
+    """Make the tables; of several processes that open a new ledger at once, one does and the others wait for it."""
+    from include.ledger.migrate import migrate  # here: alembic is 0.2 s that a finished ledger never pays
+
+    until = time.monotonic() + CREATION_SECONDS
+    while not inspect(engine).has_table(CHAMPION.name):  # it is made last
+        try:
+            if engine.dialect.name == "sqlite":
+                with engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # it stays with the file
+            migrate(engine)
+        except DBAPIError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA busy_timeout = 30000")
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")

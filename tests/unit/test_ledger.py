@@ -99,6 +99,16 @@ def test_of_many_concurrent_swaps_exactly_one_wins(ledger: Ledger, tmp_path: Pat
     assert kept.version == 2 + won.index(True)
 
 
+def _open(url: str) -> int:
+    return Ledger.at(url).position("flights")
+
+
+def test_of_many_that_open_a_new_ledger_at_once_none_fails(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        for number in range(5):
+            assert pool.map(_open, [f"sqlite:///{tmp_path / f'{number}.db'}"] * 4, chunksize=1) == [0] * 4
+
+
 def test_a_refusal_for_another_reason_than_the_key_is_not_swallowed(ledger: Ledger) -> None:
     from sqlalchemy import text
 
