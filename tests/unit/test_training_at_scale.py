@@ -200,7 +200,7 @@ def test_batches_that_cannot_teach_are_refused(home: Path, frame: pl.DataFrame, 
 
 
 PEAK = """
-import resource, sys, tempfile
+import sys, tempfile
 from pathlib import Path
 from include.training.checkpoints import Checkpoints
 from include.training.data import load
@@ -213,7 +213,9 @@ with tempfile.TemporaryDirectory() as name:
     data = quantise(spec, splits, Single(spec, "cpu", Path(name)))
     fitted = fit(spec, data, declared(spec))
     fitted, data = refit(spec, splits, fitted, data, declared(spec), Checkpoints(spec, "cpu"))
-    print(fitted.best, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM"))  # ru_maxrss would be that of who started us
+    print(fitted.best, int(peak.split()[1]) * 1024)
 """
 
 
@@ -241,8 +243,8 @@ def test_memory_stays_bounded_where_rows_are_read_in_batches(home: Path) -> None
     )
     print(f"\n  1,500,000 x 30 rows: peak {held_peak >> 20} MiB held, {read_peak >> 20} MiB in batches")
     assert read == pytest.approx(held, abs=1e-3)
-    assert read_peak < 0.75 * held_peak
-    assert read_peak < 800 << 20
+    assert held_peak - read_peak > 150 << 20
+    assert read_peak < 900 << 20
 
 
 def test_several_workers_are_declared_and_say_the_same(home: Path) -> None:
