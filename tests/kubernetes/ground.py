@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
 from include.contracts.training import TrainingManifest
 from include.ledger import Ledger
 from include.local.airflow import Airflow
@@ -50,7 +53,7 @@ class PodWatch:
         while not self._stop.wait(0.3):
             try:
                 found = core.list_namespaced_pod(self._cluster.namespace, _request_timeout=5).items
-            except Exception:  # noqa: BLE001, S112 - an API server that is away is what some tests are about
+            except (ApiException, HTTPError):  # an API server that is away is what some tests are about
                 continue
             for pod in found:
                 seen = core.api_client.sanitize_for_serialization(pod)
