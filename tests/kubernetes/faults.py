@@ -305,6 +305,21 @@ def test_what_earlier_tries_left_is_swept(cluster: Cluster) -> None:
     cluster.gone("swept")
 
 
+def test_an_ended_pod_of_an_earlier_run_is_swept(cluster: Cluster) -> None:
+    """Its judge could not reach the API to the last."""
+    from evergreen.operators.training_pod import Assignment, pod_spec
+
+    old = Assignment.of(cluster.declared(), cluster.training_set, context("earlier"))
+    old.give_out()
+    left = pod_spec(old.spec, old.spec_uri, 1, settings())
+    left["metadata"]["name"] = f"{cluster.use_case}-earlier"
+    cluster.core.create_namespaced_pod(cluster.namespace, left)
+    cluster.until(lambda: cluster.pods("earlier")[0].status.phase == "Succeeded", 120)
+    assert cluster.operator().execute(context("after"))["manifest_uri"]
+    cluster.gone("earlier")
+    cluster.gone("after")
+
+
 class _Written(Notes):
     """A state store whose writing can be seen from outside."""
 

@@ -116,8 +116,9 @@ def test_a_killed_triggerer_is_followed_by_one_that_goes_on(place: Ground) -> No
     trained(place, "airflow-deferred", pods=1, seconds=400)
 
 
-@pytest.mark.parametrize("case", ["steady", "deferred"])
+@pytest.mark.parametrize("case", ["steady", "long", "deferred"])
 def test_an_api_server_out_of_reach_for_a_minute(place: Ground, case: str) -> None:
+    """`steady` may end while nobody can be asked, `long` ends after that."""
     run = f"airflow-unreachable-{case}"
     place.start(case, run)
     place.running(run)
@@ -132,7 +133,7 @@ def test_an_api_server_out_of_reach_for_a_minute(place: Ground, case: str) -> No
 def test_an_api_server_that_is_stopped_for_a_minute(place: Ground) -> None:
     if not os.environ.get(STOP) or not os.environ.get(START):
         pytest.skip(f"{STOP} and {START} name no commands that stop and start this cluster's API server")
-    place.start("steady", "airflow-stopped")
+    place.start("long", "airflow-stopped")
     place.running("airflow-stopped")
     subprocess.run(os.environ[STOP], shell=True, check=True)  # noqa: S602 - the tester's own command
     try:

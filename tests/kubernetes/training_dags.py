@@ -17,10 +17,13 @@ SLOW = QUICK.model_copy(update={"tuning": Tuning(trials=1_000, sampler="random")
 TRIALS = int(os.environ.get("EVERGREEN_TEST_TRIALS", "60"))
 STEADY = SLOW.model_copy(update={"tuning": Tuning(trials=TRIALS, sampler="random")})
 """Half a minute and more: time to disturb it, and to see it end well."""
+LONG = SLOW.model_copy(update={"tuning": Tuning(trials=4 * TRIALS, sampler="random")})
+"""Longer than an API server is away."""
 
 CASES = {
     "well": (QUICK, Resources(cpu=1, memory="2Gi", seconds=600)),
     "steady": (STEADY, Resources(cpu=1, memory="2Gi", seconds=900)),
+    "long": (LONG, Resources(cpu=1, memory="2Gi", seconds=900)),
     "deferred": (STEADY, Resources(cpu=1, memory="2Gi", seconds=7_200)),
     "endless": (SLOW, Resources(cpu=1, memory="2Gi", seconds=900)),
     "gpu": (QUICK, Resources(cpu=1, memory="2Gi", gpu=1, seconds=600)),

@@ -155,6 +155,26 @@ os.execv(sys.executable, [sys.executable, "-m", "include.training", *sys.argv[1:
 """
 
 
+def test_an_api_that_is_away_when_the_training_ends_is_waited_for(
+    cluster: Cluster, api: KubernetesApi, tmp_path: Path
+) -> None:
+    flag, image = tmp_path / "go-on", tmp_path / "image" / "include" / "training"
+    image.mkdir(parents=True)
+    (image / "__main__.py").write_text(PATIENT.format(flag=str(flag), project=str(api.project)))
+    api.project, operator, told = tmp_path / "image", cluster.operator(), context("ends-alone")
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(operator.execute, told)
+        cluster.running("ends-alone")
+        api.down = True
+        flag.touch()
+        cluster.until(lambda: operator._given.is_done, 60)
+        time.sleep(8)
+        api.down = False
+        assert task.result(120)["manifest_uri"]
+    assert len(api.made) == 1
+    assert not cluster.pods("ends-alone")
+
+
 def test_an_api_that_stays_away_leaves_the_pod_to_the_next_try(
     cluster: Cluster, api: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client.exceptions import ApiException
@@ -21,9 +22,12 @@ from include.contracts.errors import EvergreenError, InfraError, PolicyError
 from include.contracts.use_case import UseCase
 
 Json = dict[str, Any]
-UNREACHABLE = (ApiException, HTTPError)
+SILENT = (HTTPError, KubernetesApiException)
+"""Nobody answered: as urllib3 says it, and as the provider says the same after its own few tries."""
+UNREACHABLE = (ApiException, *SILENT)
 TROUBLE = (AirflowException, ConfigException, *UNREACHABLE)
 RETURNED = "return_value"
+ENDED = ("Succeeded", "Failed")
 SLACK = 300
 """Seconds that a task may take beyond its pod's own limits."""
 PATIENCE = 180
@@ -175,7 +179,7 @@ class TrainingPodOperator(KubernetesPodOperator):
         if self.pod is None and isinstance(trouble, ApiException) and trouble.status != 404:
             return refused(trouble.status or 0, str(trouble.body))
         try:
-            if self.pod is None and isinstance(trouble, HTTPError):
+            if self.pod is None and trouble and isinstance(trouble, SILENT):
                 raise trouble
             seen = self._look()
             if seen is None:
@@ -222,15 +226,18 @@ class TrainingPodOperator(KubernetesPodOperator):
             self.log.warning("Pods that earlier tries left, if any, could not be deleted: %s", error)
 
     def _sweep(self, namespace: str, keep: bool = True) -> None:
-        """Delete what earlier tries left, but, to be followed, the newest pod that works on just this spec."""
-        labels = {key: value for key, value in self.labels.items() if key in (USE_CASE, RUN)}
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        """Delete what earlier tries left, but, to be followed, the newest pod that works on just this spec.
+
+        Ended pods of earlier runs go too: their judge could not reach the API to the last.
+        """
+        selector = f"{USE_CASE}={self.labels[USE_CASE]}"
         found = self.client.list_namespaced_pod(namespace, label_selector=selector).items
-        usable = [pod for pod in found if keep and self._is_usable(pod)]
+        ours = [pod for pod in found if (pod.metadata.labels or {}).get(RUN) == self.labels[RUN]]
+        usable = [pod for pod in ours if keep and self._is_usable(pod)]
         newest = max(usable, key=lambda pod: pod.metadata.creation_timestamp, default=None)
         for pod in found:
-            if pod is not newest:
-                self.log.info("Removing %s, left by an earlier try", pod.metadata.name)
+            if pod is not newest and (pod in ours or pod.status.phase in ENDED):
+                self.log.info("Removing %s, left by an earlier try or run", pod.metadata.name)
                 self._remove(pod)
 
     def _is_usable(self, pod: Any) -> bool:
@@ -243,12 +250,14 @@ class TrainingPodOperator(KubernetesPodOperator):
         )
 
     def _remove_quietly(self) -> None:
-        """Delete our pod; where the API does not answer, the pod's own deadline ends it."""
-        try:
-            if self.pod is not None:
-                self.pod_manager.delete_pod(self.pod)
-        except UNREACHABLE as error:
-            self.log.warning("The pod %s could not be deleted: %s", self.pod.metadata.name, error)
+        """Delete our pod; an API that is away is waited for, and the next training sweeps what is left all the same."""
+        if self.pod is None:
+            return
+        trouble = _trouble_with(lambda: self.pod_manager.delete_pod(self.pod))
+        if _is_away(trouble) and self._comes_back():
+            trouble = _trouble_with(lambda: self.pod_manager.delete_pod(self.pod))
+        if trouble:
+            self.log.warning("The pod %s could not be deleted: %s", self.pod.metadata.name, trouble)
 
     def _remove(self, pod: Any) -> None:
         """Delete a pod and see it gone, so that no two train the same; where its node is silent, without asking it."""
@@ -285,4 +294,4 @@ def _is_away(error: Exception | None) -> bool:
     """Whether the API server did not answer, or only that it cannot now."""
     if isinstance(error, ApiException):
         return not error.status or error.status >= 500
-    return isinstance(error, HTTPError)
+    return isinstance(error, SILENT)
