@@ -7,6 +7,8 @@ MONTHS ?= 6
 HOME_DIR ?= .evergreen
 TRAINING := include/images/training
 IMAGE ?= evergreen-training:dev
+STACK_IMAGE ?= evergreen:dev
+comma := ,
 # The same Python as here, so that the same XGBoost is locked: then a pod's model is byte for byte the local one.
 BASE ?= python:$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-slim-bookworm
 # PEM file of a company's own CA, and another package index, where an image is built behind them.
@@ -20,7 +22,7 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes image-training bench-gpu lint types check clean
+.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes test-stack image image-training secrets bench-gpu lint types check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -69,6 +71,18 @@ image-training:  ## build the training image (IMAGE=, BASE=, CA=, INDEX_URL=) an
 		| docker build --quiet $(BUILD) --file $(TRAINING)/Dockerfile --tag $(IMAGE) --build-arg BASE=$(BASE) \
 		$(if $(CA),--build-arg CA_CERTIFICATE="$$(cat $(CA))") $(if $(INDEX_URL),--build-arg INDEX_URL=$(INDEX_URL)) -
 	@docker image inspect --format '$(IMAGE): {{.Size}}' $(IMAGE) | awk '{printf "%s %.2f GB\n", $$1, $$2 / 1e9}'
+
+image:  ## build the stack's own image (STACK_IMAGE=, BASE=, CA=, INDEX_URL=) and print its size
+	DOCKER_BUILDKIT=1 docker build --quiet --file include/images/airflow/Dockerfile --tag $(STACK_IMAGE) --build-arg BASE=$(BASE) \
+		--build-arg GIT_COMMIT=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+		$(if $(INDEX_URL),--build-arg INDEX_URL=$(INDEX_URL)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) .
+	@docker image inspect --format '$(STACK_IMAGE): {{.Size}}' $(STACK_IMAGE) | awk '{printf "%s %.2f GB\n", $$1, $$2 / 1e9}'
+
+secrets:  ## write .env for `docker compose up`: random values, 0600; what is there stays
+	@$(PYTHON) -m include.stack secrets
+
+test-stack: setup  ## the team's stack as containers: up, the loop over REST, each container killed once, backup, down
+	EVERGREEN_TEST_STACK=1 EVERGREEN_START_DOCKER=1 $(BIN)/python -m pytest tests/e2e -s
 
 bench-gpu: setup  ## train on 1, 10 and 100 million rows x 30, on CPU and GPU (ROWS="1 10"), and print the table
 	$(BIN)/python -m tests.benchmarks.bench_gpu $(if $(ROWS),--rows $(ROWS))

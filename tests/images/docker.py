@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 START = "EVERGREEN_START_DOCKER"
 STATE = Path(os.environ.get("EVERGREEN_DOCKER_STATE", Path(tempfile.gettempdir()) / "evergreen-docker"))
 """Images of a daemon that we start are kept here, so that the next run finds its layers."""
+SLIM = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale")]
 DEBIAN = {(3, 11): "bookworm", (3, 13): "trixie"}
 """Debian's release by its Python."""
 
@@ -56,8 +57,11 @@ class Docker:
 
 
 @contextmanager
-def docker() -> Iterator[Docker]:
+def docker(bridges: bool = False) -> Iterator[Docker]:
     """The daemon that answers, or one of our own.
+
+    Args:
+        bridges: Whether containers need networks of their own; without, one of ours touches no network of others.
 
     Raises:
         NotHereError: If none answers and none can be started.
@@ -74,21 +78,20 @@ def docker() -> Iterator[Docker]:
         raise NotHereError("no Docker daemon answers; `make test-images` starts one from Debian's docker.io")
     if not shutil.which("dockerd") or os.geteuid() != 0:
         raise NotHereError("no Docker daemon answers, and none can be started: that takes dockerd and root")
-    with _daemon() as started:
+    with _daemon(bridges) as started:
         yield started
 
 
 @contextmanager
-def _daemon() -> Iterator[Docker]:
-    """A daemon without bridge and firewall rules: it touches no network of others, and containers use the host's."""
+def _daemon(bridges: bool) -> Iterator[Docker]:
     STATE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dockerd-") as name:
         socket = f"unix://{name}/docker.sock"
         command = ["dockerd", "--data-root", str(STATE), "--exec-root", f"{name}/exec", "--pidfile", f"{name}/pid"]
-        network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "-H", socket]
+        network = [] if bridges else ["--bridge=none", "--iptables=false", "--ip6tables=false"]
         path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
         process = Process(
-            "dockerd", [*command, *network], Path(name) / "dockerd.log", {**os.environ, "PATH": path}, ROOT, 20.0
+            "dockerd", [*command, *network, "-H", socket], Path(name) / "dockerd.log", {**os.environ, "PATH": path}, ROOT, 20.0
         )
         found = Docker({**os.environ, "DOCKER_HOST": socket})
         try:
@@ -127,9 +130,8 @@ def base(found: Docker) -> str:
 
 
 def _debian(release: str) -> bytes:
-    slim = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale")]
     packages = "--include=ca-certificates,python3-venv"
-    command: Sequence[str] = ["mmdebstrap", "--quiet", "--variant=minbase", packages, *slim, release, "-"]
+    command: Sequence[str] = ["mmdebstrap", "--quiet", "--variant=minbase", packages, *SLIM, release, "-"]
     done = subprocess.run(command, capture_output=True, timeout=600, check=False)
     if done.returncode:
         raise NotHereError(f"mmdebstrap: {done.stderr.decode().strip().splitlines()[-1]}")

@@ -1,0 +1,129 @@
+"""The stack's `.env`: random values, made once, readable by their owner only. Standard library only: no set-up needed."""
+
+import base64
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+BYTES = 24
+"""Of randomness in a password; it is 32 characters long then."""
+LONG = 64
+TRIGGERS = "AIRFLOW_TRIGGER_PASSWORDS"
+
+
+def password() -> str:
+    """A password that needs no quoting in URLs, shells and YAML."""
+    return secrets.token_urlsafe(BYTES)
+
+
+def _key() -> str:
+    return secrets.token_hex(10).upper()
+
+
+def _long() -> str:
+    return secrets.token_urlsafe(LONG)
+
+
+def _fernet() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+VALUES: dict[str, tuple[str, dict[str, Callable[[], str]]]] = {
+    "airflow": (
+        "Airflow: who logs in, and what its components share",
+        {
+            **{f"AIRFLOW_{role}_PASSWORD": password for role in ("ADMIN", "VIEWER", "OPERATOR", "APPROVER")},
+            "AIRFLOW_FERNET_KEY": _fernet,
+            "AIRFLOW_JWT_SECRET": _long,
+            "AIRFLOW_API_SECRET_KEY": _long,
+        },
+    ),
+    "postgres": (
+        "Postgres: its superuser, and the owner of each database",
+        {name: password for name in ("POSTGRES_PASSWORD", *(f"{db}_DB_PASSWORD" for db in
+         ("AIRFLOW", "MLFLOW", "FEAST", "LEDGER", "MARQUEZ")))},
+    ),
+    "valkey": ("Valkey: Celery's broker and Feast's online store", {"VALKEY_PASSWORD": password}),
+    "s3": (
+        "S3: the owner of the bucket, the loop, MLflow's server, training pods, and upstream jobs",
+        {
+            f"S3_{account}_{part}": make
+            for account in ("ADMIN", "LOOP", "MLFLOW", "TRAINER", "UPSTREAM")
+            for part, make in (("ACCESS_KEY", _key), ("SECRET_KEY", password))
+        },
+    ),
+    "mlflow": (
+        "MLflow: its accounts, and what signs its sessions",
+        {
+            **{f"MLFLOW_{account}_PASSWORD": password for account in ("ADMIN", "TRAINER", "PROMOTER", "VIEWER")},
+            "MLFLOW_SECRET_KEY": _long,
+        },
+    ),
+    "grafana": ("Grafana", {"GRAFANA_ADMIN_PASSWORD": password}),
+}
+"""Each group's meaning, and how each of its values is made."""
+
+SETTINGS = """
+# --- What you may choose. See docs/team.md.
+# COMPOSE_PROFILES=observability,lineage
+# AIRFLOW_PORT=8080
+# MLFLOW_PORT=5000
+# GRAFANA_PORT=3000
+# EVERGREEN_ALERTS=mailto://user:password@smtp.example.com?to=ml-team@example.com
+"""
+
+
+def write_secrets(path: Path, use_cases: list[str]) -> list[str]:
+    """Complete the file at `path`: values that are there stay, missing ones are made.
+
+    Args:
+        path: Of the file; made with mode 0600 where it is missing, and brought to it where it is not.
+        use_cases: Names; each gets an account for its upstream job.
+
+    Returns:
+        Names of the values that were made.
+    """
+    text = path.read_text() if path.exists() else "# Made by `make secrets`. Keep it out of git, and a copy in a safe.\n"
+    there = read(text)
+    lines, made = [], []
+    for comment, values in VALUES.values():
+        missing = [name for name in values if not there.get(name)]
+        if missing:
+            lines += ["", f"# {comment}", *(f"{name}={values[name]()}" for name in missing)]
+            made += missing
+    accounts = json.loads(there.get(TRIGGERS) or "{}")
+    new = [name for name in use_cases if not accounts.get(name)]
+    if new:
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{TRIGGERS}="))
+        accounts |= {name: password() for name in new}
+        lines += ["", "# Airflow: one account for each use case's upstream job", f"{TRIGGERS}='{json.dumps(accounts)}'"]
+        made.append(TRIGGERS)
+    if not path.exists():
+        lines.append(SETTINGS.rstrip())
+    if lines:
+        _write(path, text + "\n".join(lines) + "\n")
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    return made
+
+
+def read(text: str) -> dict[str, str]:
+    """Values of an `.env` file by name, quotes taken off."""
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("'\"") if value.strip()[:1] != "'" else value.strip()[1:-1]
+            for name, value in pairs}
+
+
+def use_case_names(folder: Path) -> list[str]:
+    """Folders below `folder` that declare a use case."""
+    return sorted(found.parent.name for found in folder.glob("*/use_case.py"))
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
