@@ -22,7 +22,7 @@ export DO_NOT_TRACK := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes test-stack image image-training secrets bench-gpu lint types check clean
+.PHONY: help setup lock demo up test test-unit test-integration test-images test-kubernetes test-stack image image-training secrets backup restore bench-gpu lint types check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -80,6 +80,12 @@ image:  ## build the stack's own image (STACK_IMAGE=, BASE=, CA=, INDEX_URL=) an
 
 secrets:  ## write .env for `docker compose up`: random values, 0600; what is there stays
 	@$(PYTHON) -m include.stack secrets
+
+backup:  ## copy the running stack's databases and objects (TO=folder)
+	@$(PYTHON) -m include.stack backup $(or $(TO),backups/$(shell date -u +%Y-%m-%dT%H%M%SZ))
+
+restore:  ## put a backup back into the stack (FROM=folder)
+	@$(PYTHON) -m include.stack restore $(FROM)
 
 test-stack: setup  ## the team's stack as containers: up, the loop over REST, each container killed once, backup, down
 	EVERGREEN_TEST_STACK=1 EVERGREEN_START_DOCKER=1 $(BIN)/python -m pytest tests/e2e -s

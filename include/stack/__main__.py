@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from include.stack.compose import StackError
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -23,15 +25,19 @@ def main(argv: list[str] | None = None) -> int:
     """
     given = _arguments(argv)
     command: Command = given.run
-    if command is secrets:  # before any set-up: not even pydantic is there
-        return secrets(given)
-    from include.contracts.errors import EvergreenError
-
+    expected = (OSError, StackError) if command in (secrets, backup, restore) else _errors()
     try:
         return command(given)
-    except EvergreenError as error:
+    except expected as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What a command in a container may say; on a team's machine not even pydantic is there."""
+    from include.contracts.errors import EvergreenError
+
+    return (EvergreenError,)
 
 
 def secrets(given: argparse.Namespace) -> int:
@@ -50,11 +56,12 @@ def prepare(given: argparse.Namespace) -> int:
     from include.settings import settings
     from include.stack.bucket import make_bucket
     from include.stack.mlflow_accounts import make_accounts
+    from include.use_cases import catalogue
 
     print(f"bucket {given.bucket}: {'made' if make_bucket(given.bucket) else 'there'}", flush=True)
     Ledger.at(settings().ledger_url)
     print("ledger: ready", flush=True)
-    make_accounts()
+    make_accounts(catalogue().use_cases)
     print("MLflow's accounts: ready", flush=True)
     return 0
 
@@ -63,7 +70,8 @@ def mlflow(_: argparse.Namespace) -> int:
     """Become MLflow's server."""
     from include.stack.mlflow_server import serve
 
-    return serve()
+    serve()
+    return 0
 
 
 def backup(given: argparse.Namespace) -> int:

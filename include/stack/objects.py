@@ -1,0 +1,56 @@
+"""The bucket's objects as one tar stream: nothing on disk, and no object in memory as a whole."""
+
+import tarfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+PAGE = 1000
+
+
+def pour_out(bucket: str, target: BinaryIO) -> int:
+    """Write every object of the bucket that the AWS_* variables reach to `target`.
+
+    Returns:
+        Number of objects.
+    """
+    s3, count = _client(), 0
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for key in _keys(s3, bucket):
+            found = s3.get_object(Bucket=bucket, Key=key)
+            entry = tarfile.TarInfo(key)
+            entry.size, entry.mtime = found["ContentLength"], found["LastModified"].timestamp()
+            tar.addfile(entry, found["Body"])
+            count += 1
+    return count
+
+
+def pour_in(bucket: str, source: BinaryIO) -> int:
+    """Make the bucket hold what `source` holds, and nothing else.
+
+    Returns:
+        Number of objects.
+    """
+    s3, kept = _client(), set()
+    with tarfile.open(fileobj=source, mode="r|") as tar:
+        for entry in tar:
+            content = tar.extractfile(entry)
+            if content is None:  # objects are plain files; whatever else a tar can hold is none
+                continue
+            s3.upload_fileobj(content, bucket, entry.name)
+            kept.add(entry.name)
+    surplus = [key for key in _keys(s3, bucket) if key not in kept]
+    for start in range(0, len(surplus), PAGE):
+        batch = [{"Key": key} for key in surplus[start : start + PAGE]]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    return len(kept)
+
+
+def _keys(s3: Any, bucket: str) -> Iterator[str]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        yield from (found["Key"] for found in page.get("Contents", ()))
+
+
+def _client() -> Any:
+    import boto3
+
+    return boto3.session.Session().client("s3")
