@@ -43,9 +43,7 @@ def passwords(variable: str, names: Iterable[str]) -> dict[str, str]:
 
 def _checked(where: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise PolicyError("accounts", f"{where} is not set", f"{NEXT_STEP} ({variable})")
+        raise PolicyError("accounts", f"{where} is not set", NEXT_STEP)
     if len(value) < MINIMUM_LENGTH:
-        raise PolicyError(
-            "accounts", f"{where} is shorter than {MINIMUM_LENGTH} characters", f"{NEXT_STEP} ({variable})"
-        )
+        raise PolicyError("accounts", f"{where} is shorter than {MINIMUM_LENGTH} characters", NEXT_STEP)
     return value
