@@ -17,12 +17,12 @@ class Settings(BaseSettings):
         lake: Root of the Delta tables: a folder or `s3://bucket/prefix`.
         landing: Where upstream jobs drop files: a folder or `s3://bucket/prefix`.
         artifacts: Training sets, manifests, models, reports, quarantine: a folder or `s3://bucket/prefix`.
-        ledger_url: SQLAlchemy URL of the ledger.
+        ledger_url: SQLAlchemy URL of the ledger; on Postgres, the locks of all machines are there too.
         mlflow_uri: MLflow tracking and registry URI.
         mlflow_artifacts: Where MLflow keeps artifacts of new experiments; empty for the server's own choice.
         mlflow_ui: URL of MLflow's pages, for the buttons in Airflow; empty for none.
         feast_registry: SQLAlchemy URL of Feast's SQL registry.
-        feast_online: Path of Feast's SQLite online store, or `redis://host:port/db`.
+        feast_online: Path of Feast's SQLite online store, or `redis://:password@host:port/db`, `rediss://` for TLS.
         feature_repo: Folder of `feature_store.yaml` and the use cases' Feast declarations.
         trainer: Where training runs.
         kubernetes_namespace: Namespace of the training pods.

@@ -58,11 +58,10 @@ def materialize(use_case: str, as_of: str, batch: str, snapshot: Json) -> Json:
     from include.features.lock import exclusive
     from include.features.materialize import materialize as write
     from include.features.store import open_store
-    from include.settings import settings
     from include.use_cases.catalogue import declaration
 
     features, moment = _snapshot(batch, snapshot), datetime.fromisoformat(as_of)
-    with exclusive(settings().home / f"feast_online.{use_case}.lock"):
+    with exclusive(f"feast_online.{use_case}"):
         written = write(open_store(declaration(use_case)), features, moment)
     _record(use_case, Kind.FEATURES_MATERIALIZED, features, moment, written)
     return written

@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import feast
 import yaml
@@ -30,6 +30,7 @@ from include.features.lock import exclusive
 from include.settings import Settings, settings
 
 DECLARATION = "feature_store.yaml"
+REDIS = ("redis://", "rediss://")
 DIGEST = "declared"
 """Tag of the Feast project that says which declaration was applied last."""
 
@@ -44,7 +45,7 @@ def open_store(use_case: UseCase) -> FeatureStore:
     objects = _declared(_declaration(use_case), use_case)
     config = configuration(use_case.name)
     digest = digest_of([feast.__version__, config.online_config, declaration_digest(use_case)])
-    with exclusive(found.home / "feast_registry.lock"), quiet():
+    with exclusive("feast_registry"), quiet():
         store = FeatureStore(repo_path=str(found.feature_repo), config=config)
         if _applied(store) != digest or not _online_exists(found):
             store.apply([Project(name=use_case.name, tags={DIGEST: digest}), *objects])
@@ -102,15 +103,21 @@ def _declaration(use_case: UseCase) -> Path:
 
 
 def _online_store(place: str) -> dict[str, str]:
-    if not place.startswith("redis://"):
+    if not place.startswith(REDIS):
         return {"type": "sqlite", "path": place}
     parts = urlsplit(place)
-    options = [f"db={parts.path.strip('/') or 0}", *([f"password={parts.password}"] if parts.password else [])]
-    return {"type": "redis", "connection_string": ",".join([f"{parts.hostname}:{parts.port or 6379}", *options])}
+    options = {"db": parts.path.strip("/") or "0"}
+    if parts.scheme == "rediss":
+        options["ssl"] = "true"
+    for name, value in {"username": parts.username, "password": parts.password}.items():
+        if value:  # Feast parts the options at commas and reads each as JSON
+            options[name] = json.dumps(unquote(value)).replace(",", r"\u002c")
+    said = [f"{name}={value}" for name, value in options.items()]
+    return {"type": "redis", "connection_string": ",".join([f"{parts.hostname}:{parts.port or 6379}", *said])}
 
 
 def _online_exists(found: Settings) -> bool:
-    return found.feast_online.startswith("redis://") or Path(found.feast_online).is_file()
+    return found.feast_online.startswith(REDIS) or Path(found.feast_online).is_file()
 
 
 def _applied(store: FeatureStore) -> str | None:

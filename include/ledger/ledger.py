@@ -1,11 +1,14 @@
 """Append, find, and change the champion row by compare-and-swap (SQLAlchemy; SQLite or Postgres)."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Engine,
     NullPool,
     RowMapping,
@@ -22,9 +25,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from include.contracts.record import Kind, Record
 from include.contracts.verdict import Champion
+from include.ledger.advisory import lock
 from include.ledger.schema import CHAMPION, RECORD
 
 CREATION_SECONDS = 10.0
+WRITING_SECONDS = 30.0
+"""How long a writer waits for the others: SQLite's `busy_timeout`, Postgres's `lock_timeout`."""
 
 
 class Ledger:
@@ -55,7 +61,7 @@ class Ledger:
             "created_at": datetime.now(UTC),
         }
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 connection.execute(insert(RECORD).values(row))
         except IntegrityError:  # the unique key holds: somebody wrote this fact before
             pass
@@ -87,7 +93,7 @@ class Ledger:
         query = select(func.max(RECORD.c.as_of)).where(RECORD.c.use_case == use_case, RECORD.c.kind.in_(names))
         with self.engine.connect() as connection:
             found = connection.execute(query).scalar()
-        return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
+        return _utc(found) if found else None
 
     def position(self, use_case: str) -> int:
         """Id of the newest record: a cheap answer to "has anything happened?"."""
@@ -110,7 +116,7 @@ class Ledger:
         """
         values = {"revision": champion.revision, "payload": champion.model_dump(mode="json")}
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 if champion.revision == 1:
                     connection.execute(insert(CHAMPION).values(use_case=champion.use_case, **values))
                 else:
@@ -136,6 +142,18 @@ class Ledger:
             return False
         return True
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction in which ids are given in the order in which records become visible.
+
+        SQLite has one writer anyway. Postgres has many, and a record with a smaller id that came to light after a
+        greater one would be missed by everyone who asks for what is new since a `position`.
+        """
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                lock(connection, "record", WRITING_SECONDS)
+            yield connection
+
     def _read(self, query: "Select[Any]") -> list[Record]:
         with self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
@@ -147,10 +165,12 @@ def _records(use_case: str, *kinds: Kind) -> "Select[Any]":
 
 
 def _record(row: RowMapping) -> Record:
-    fields = dict(row)
-    for name in ("as_of", "created_at"):  # SQLite gives back naive times; all of them were written in UTC
-        fields[name] = fields[name].replace(tzinfo=UTC) if fields[name].tzinfo is None else fields[name]
-    return Record.model_validate(fields)
+    return Record.model_validate({**row, "as_of": _utc(row["as_of"]), "created_at": _utc(row["created_at"])})
+
+
+def _utc(time: datetime) -> datetime:
+    """SQLite gives back naive times, all of them written in UTC; Postgres those of the session's zone."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @lru_cache(maxsize=8)
@@ -181,5 +201,5 @@ def _create(engine: Engine) -> None:
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA busy_timeout = 30000")
+    connection.execute(f"PRAGMA busy_timeout = {WRITING_SECONDS * 1000:.0f}")
     connection.execute("PRAGMA synchronous = NORMAL")

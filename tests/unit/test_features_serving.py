@@ -161,10 +161,19 @@ def test_a_mistake_in_the_feature_repository_is_named(tmp_path: Path, old: str, 
     assert caught.value.component == str(path)
 
 
-def test_redis_is_chosen_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVERGREEN_FEAST_ONLINE", "redis://cache:6380/2")
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://cache:6380/2", "cache:6380,db=2"),
+        ("rediss://cache", "cache:6379,db=0,ssl=true"),
+        ("redis://me:a%2Cb%3D%22@cache", r'cache:6379,db=0,username="me",password="a\u002cb=\""'),
+        ("redis://:123@cache", 'cache:6379,db=0,password="123"'),
+    ],
+)
+def test_redis_is_chosen_by_its_url(monkeypatch: pytest.MonkeyPatch, url: str, expected: str) -> None:
+    monkeypatch.setenv("EVERGREEN_FEAST_ONLINE", url)
     online = json.loads(environment("shop")["EVERGREEN_FEAST_ONLINE_STORE"])
-    assert online == {"type": "redis", "connection_string": "cache:6380,db=2"}
+    assert online == {"type": "redis", "connection_string": expected}
 
 
 def test_feasts_own_commands_work_with_the_exported_variables(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
-"""The ledger on a real SQLite file: facts are written once, the champion row changes by compare-and-swap."""
+"""The ledger on SQLite and on Postgres: facts are written once, the champion row changes by compare-and-swap."""
 
+import itertools
 import multiprocessing
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event, text
 
 from include.contracts.record import Kind, Record
 from include.contracts.verdict import Champion
@@ -33,9 +37,24 @@ def champion(revision: int, version: int) -> Champion:
     )
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Gives the URL of an empty database at each call."""
+    if request.param == "postgres":
+        database: Callable[[], str] = request.getfixturevalue("postgres").database
+        return database
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path / f'{next(numbers)}.db'}"
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.at(f"sqlite:///{tmp_path / 'ledger.db'}")
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    return Ledger.at(url)
 
 
 def test_a_fact_is_written_once_and_the_first_wins(ledger: Ledger) -> None:
@@ -88,9 +107,8 @@ def _swap(url: str, version: int) -> bool:
     return Ledger.at(url).swap_champion(champion(2, version))
 
 
-def test_of_many_concurrent_swaps_exactly_one_wins(ledger: Ledger, tmp_path: Path) -> None:
+def test_of_many_concurrent_swaps_exactly_one_wins(ledger: Ledger, url: str) -> None:
     ledger.swap_champion(champion(1, 1))
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         won = pool.starmap(_swap, [(url, version) for version in range(2, 14)])
     assert sum(won) == 1
@@ -103,16 +121,66 @@ def _open(url: str) -> int:
     return Ledger.at(url).position("flights")
 
 
-def test_of_many_that_open_a_new_ledger_at_once_none_fails(tmp_path: Path) -> None:
+def test_of_many_that_open_a_new_ledger_at_once_none_fails(new_url: Callable[[], str]) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        for number in range(5):
-            assert pool.map(_open, [f"sqlite:///{tmp_path / f'{number}.db'}"] * 4, chunksize=1) == [0] * 4
+        for _ in range(5):
+            assert pool.map(_open, [new_url()] * 4, chunksize=1) == [0] * 4
+
+
+def _append(url: str, number: int) -> tuple[int, int]:
+    kept = Ledger.at(url).append(record("same", payload={"n": number}))
+    return kept.id, kept.payload["n"]
+
+
+def test_of_many_that_write_a_fact_at_once_all_get_the_one_that_was_kept(ledger: Ledger, url: str) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        kept = pool.starmap(_append, [(url, number) for number in range(12)], chunksize=1)
+    assert len(set(kept)) == 1
+    assert [(r.id, r.payload["n"]) for r in ledger.find("flights", Kind.DECIDED)] == [kept[0]]
+
+
+def test_no_record_comes_to_light_behind_the_position(ledger: Ledger, url: str) -> None:
+    """A slow writer took the smaller id: a quick one must not be seen before it."""
+    slow = Ledger.at(url)
+    inserted, go_on = threading.Event(), threading.Event()
+
+    def pause(_: Connection) -> None:
+        if threading.current_thread() is first:
+            inserted.set()
+            go_on.wait(20)
+
+    event.listen(slow.engine, "commit", pause)
+    first = threading.Thread(target=slow.append, args=[record("slow")])
+    second = threading.Thread(target=ledger.append, args=[record("quick")])
+    try:
+        first.start()
+        assert inserted.wait(20)
+        second.start()
+        second.join(1)
+        assert ledger.position("flights") == 0
+    finally:
+        go_on.set()
+        first.join(20)
+        second.join(20)
+        event.remove(slow.engine, "commit", pause)
+    assert [r.key for r in ledger.find("flights", Kind.DECIDED)] == ["slow", "quick"]
+
+
+def test_an_instant_is_the_same_whatever_the_zone_of_the_server(ledger: Ledger) -> None:
+    ledger.append(record())
+    latest = ledger.latest("flights", Kind.DECIDED)
+    assert latest is not None
+    assert latest.isoformat() == AS_OF.isoformat()
+
+
+DENY = {
+    "sqlite": "CREATE TRIGGER deny BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'full'); END",
+    "postgresql": "ALTER TABLE record ADD CONSTRAINT deny CHECK (kind = 'full')",
+}
 
 
 def test_a_refusal_for_another_reason_than_the_key_is_not_swallowed(ledger: Ledger) -> None:
-    from sqlalchemy import text
-
     with ledger.engine.begin() as connection:
-        connection.execute(text("CREATE TRIGGER deny BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'full'); END"))
+        connection.execute(text(DENY[ledger.engine.dialect.name]))
     with pytest.raises(LookupError, match="another reason"):
         ledger.append(record())
