@@ -2,7 +2,7 @@
 
 import hashlib
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select
 
 DEAD_AFTER = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 """With these the server notices within a minute that the holder's machine is gone (seconds, seconds, times)."""
@@ -23,9 +23,8 @@ def lock(connection: Connection, name: str, seconds: float) -> None:
         sqlalchemy.exc.OperationalError: If it is still held after `seconds`, or the database is gone.
     """
     given = {"lock_timeout": max(1, int(seconds * 1000)), "idle_in_transaction_session_timeout": 0, **DEAD_AFTER}
-    for setting, value in given.items():
-        connection.execute(text("SELECT set_config(:setting, :value, true)"), {"setting": setting, "value": str(value)})
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
+    connection.execute(select(*(func.set_config(name, str(value), True) for name, value in given.items())))
+    connection.execute(select(func.pg_advisory_xact_lock(lock_key(name))))
 
 
 def lock_key(name: str) -> int:
