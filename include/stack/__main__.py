@@ -71,7 +71,6 @@ def mlflow(_: argparse.Namespace) -> int:
     from include.stack.mlflow_server import serve
 
     serve()
-    return 0
 
 
 def backup(given: argparse.Namespace) -> int:

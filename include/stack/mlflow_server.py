@@ -1,10 +1,20 @@
 """What MLflow's server needs before it starts with `--app-name basic-auth`: its settings, and the admin's password."""
 
+import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from include.local.credentials import write_private
 from include.stack.mlflow_accounts import ADMIN
 from include.stack.passwords import password
+
+QUIET = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.2 GB for jobs that nobody asks for
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+}
 
 
 def prepare_server(database: str, path: Path) -> None:
@@ -35,3 +45,15 @@ def _set_admin(database: str, secret: str) -> None:
         store.create_user(ADMIN, secret, is_admin=True)
     elif not store.authenticate_user(ADMIN, secret):
         store.update_user(ADMIN, password=secret)
+
+
+def serve() -> NoReturn:
+    """Become MLflow's server: accounts asked for, artifacts left to S3, as the MLFLOW_* variables of the stack say."""
+    database = os.environ["MLFLOW_DATABASE_URL"]
+    settings = Path("/tmp/mlflow-auth.ini")  # noqa: S108 - the container's own, and written 0600
+    prepare_server(database, settings)
+    os.environ |= QUIET | {"MLFLOW_AUTH_CONFIG_PATH": str(settings)}
+    stores = ["--backend-store-uri", database, "--default-artifact-root", os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"]]
+    where = ["--host", "0.0.0.0", "--port", "5000", "--workers", "1"]  # noqa: S104 - inside a container
+    doors = ["--app-name", "basic-auth", "--no-serve-artifacts", "--allowed-hosts", os.environ["MLFLOW_ALLOWED_HOSTS"]]
+    os.execvp(sys.executable, [sys.executable, "-m", "mlflow", "server", *stores, *where, *doors])
