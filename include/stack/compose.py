@@ -5,7 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-DATABASES = ("airflow", "mlflow", "feast", "ledger")
+DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "mlflow_auth": "mlflow", "feast": "feast", "ledger": "ledger"}
+"""Owner by database."""
 WRITERS = (
     "airflow-apiserver",
     "airflow-scheduler",

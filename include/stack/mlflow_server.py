@@ -14,6 +14,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+    "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",  # a page without a rule is closed
 }
 
 
@@ -49,11 +50,12 @@ def _set_admin(database: str, secret: str) -> None:
 
 def serve() -> NoReturn:
     """Become MLflow's server: accounts asked for, artifacts left to S3, as the MLFLOW_* variables of the stack say."""
-    database = os.environ["MLFLOW_DATABASE_URL"]
+    accounts, database = os.environ["MLFLOW_AUTH_DATABASE_URL"], os.environ["MLFLOW_DATABASE_URL"]
     settings = Path("/tmp/mlflow-auth.ini")  # noqa: S108 - the container's own, and written 0600
-    prepare_server(database, settings)
+    prepare_server(accounts, settings)
     os.environ |= QUIET | {"MLFLOW_AUTH_CONFIG_PATH": str(settings)}
     stores = ["--backend-store-uri", database, "--default-artifact-root", os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"]]
     where = ["--host", "0.0.0.0", "--port", "5000", "--workers", "1"]  # noqa: S104 - inside a container
     doors = ["--app-name", "basic-auth", "--no-serve-artifacts", "--allowed-hosts", os.environ["MLFLOW_ALLOWED_HOSTS"]]
+    doors += ["--enable-workspaces"]  # without, every account may make experiments and models of its own
     os.execvp(sys.executable, [sys.executable, "-m", "mlflow", "server", *stores, *where, *doors])

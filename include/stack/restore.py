@@ -25,8 +25,8 @@ def put_back(folder: Path, compose: str = "docker compose") -> int:
     print("  stopping what writes", flush=True)
     stack.run("stop", *WRITERS)
     stack.run("up", "--detach", "--wait", "--no-deps", "postgres", "seaweedfs")
-    for name in DATABASES:
-        _database(stack, name, folder / f"{name}.dump")
+    for name, owner in DATABASES.items():
+        _database(stack, name, owner, folder / f"{name}.dump")
         print(f"  {name}: back", flush=True)
     pour = ["run", "--rm", "-T", "--no-deps", "prepare", "python", "-m", "include.stack", "objects", "in"]
     stack.write(folder / OBJECTS, *pour)
@@ -51,10 +51,10 @@ def check(folder: Path) -> None:
             raise StackError(f"{path} is not what the backup wrote; nothing was changed")
 
 
-def _database(stack: Stack, name: str, dump: Path) -> None:
+def _database(stack: Stack, name: str, owner: str, dump: Path) -> None:
     psql = ["exec", "-T", "postgres", "psql", "--username", "postgres", "--dbname", "postgres", "--quiet"]
     drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
-    for statement in (drop, f"CREATE DATABASE {name} OWNER {name}", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"):
+    for statement in (drop, f"CREATE DATABASE {name} OWNER {owner}", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"):
         stack.run(*psql, "--set", "ON_ERROR_STOP=1", "--command", statement)
     restore = ["pg_restore", "--username", "postgres", "--dbname", name, "--exit-on-error"]
     stack.write(dump, "exec", "-T", "postgres", *restore)

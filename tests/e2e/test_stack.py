@@ -55,7 +55,7 @@ def live(stack: Stack, month: str) -> Lived:
     """One month arrives; returns when the loop is at rest."""
     write_month(month, LANDING)
     use_case = catalogue().use_cases["flights"]
-    return Month(use_case, month, Upstream(stack), stack.ledger(), Screen(), 900.0).live()
+    return Month(use_case, month, Upstream(stack), stack.ledger(), Screen(len(MONTHS) + 1), 900.0).live()
 
 
 def facts(ledger: Ledger) -> set[tuple[str, str]]:
