@@ -142,9 +142,21 @@ def _create(mlflow: "MlflowClient", manifest: TrainingManifest, digest: str, tag
     )
     first = _version_of(mlflow, manifest.use_case, manifest.mlflow_run_id, digest)
     if first is not None and first != created:  # two at once: the lower number stays
-        mlflow.delete_model_version(manifest.use_case, str(created))
+        _take_back(mlflow, manifest.use_case, created)
         return first
     return created
+
+
+def _take_back(mlflow: "MlflowClient", name: str, version: int) -> None:
+    """Delete a second version of the same model; it does no harm where this account may delete none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.delete_model_version(name, str(version))
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        log.warning("promotion: version %d of %s repeats an earlier one and stays: no right to delete", version, name)
 
 
 def _check_copy(mlflow: "MlflowClient", manifest: TrainingManifest, digest: str) -> None:

@@ -1,6 +1,7 @@
 """A real Airflow under FAB: each account does what its role says, and nothing else."""
 
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -139,6 +140,19 @@ def test_an_operator_pauses_and_clears(team: Team) -> None:
     for paused in (True, False):
         assert operator.call("PATCH", "/dags/demand_score", {"is_paused": paused}).json()["is_paused"] is paused
     assert operator.call("POST", "/dags/demand_ingest/clearTaskInstances", {"dry_run": True}).status_code == 200
+
+
+def test_the_login_form_is_no_place_for_guessing(team: Team) -> None:
+    with requests.Session() as browser:
+        browser.trust_env = False
+        url = f"{team.airflow.url}/auth/login/"
+        page = browser.get(url, timeout=60).text
+        crumb = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+        assert crumb, page
+        guess = {"username": "admin", "password": "admin", "csrf_token": crumb[1]}
+        codes = [browser.post(url, data=guess, timeout=60, allow_redirects=False).status_code for _ in range(7)]
+        assert codes[-1] == 429, codes
+        assert browser.get(f"{team.airflow.url}/auth/register/form", timeout=60).status_code == 404
 
 
 def test_again_gives_the_same_and_takes_back_what_was_added(team: Team) -> None:

@@ -20,6 +20,7 @@ from include.local.process import LOOPBACK, Process, free_ports
 from include.local.seaweedfs import SeaweedFS
 from include.models.manifest import read_manifest
 from include.models.tracking import client, experiment
+from include.promotion import registry
 from include.promotion.registry import mirror, register, versions
 from include.settings import PROJECT
 from include.stack.mlflow_accounts import make_accounts
@@ -157,6 +158,20 @@ def test_the_promoter_registers_and_moves_the_aliases(team: Team, trained: str) 
     assert team.ask("promoter", "DELETE", f"{API}/registered-models/delete", name="toy") == 403
     assert team.ask("promoter", "POST", f"{API}/runs/delete", run_id=manifest.mlflow_run_id) == 403
     assert team.ask("trainer", "POST", f"{API}/registered-models/alias", name="toy", alias="x", version="1") == 403
+
+
+def test_a_second_version_made_at_once_stays_and_counts_for_nothing(
+    team: Team, trained: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(trained)
+    with team.as_("promoter"):
+        mlflow = client()
+        first = register(mlflow, manifest, trained, "accepted")
+        tags = mlflow.get_model_version("toy", str(first)).tags
+        assert registry._create(mlflow, manifest, tags[registry.DIGEST], tags) == first
+        assert register(mlflow, manifest, trained, "accepted") == first
+        assert len(versions(mlflow, "toy")) == 2
+    assert "repeats an earlier one and stays" in caplog.text
 
 
 def test_the_viewer_sees_all_and_touches_nothing(team: Team, trained: str) -> None:
