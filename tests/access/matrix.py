@@ -66,6 +66,7 @@ MATRIX = (
     Row("POST", f"{API}/dags/{{own}}_rollback/dagRuns", OPERATORS | APPROVERS, 422, {}),
     Row("POST", f"{API}/dags/~/dagRuns", OPERATORS, 422, {}),
     Row("POST", f"{API}/dags/~/dagRuns?dag_id={{own}}_retrain", OPERATORS, 422, {}),
+    Row("POST", f"{API}/dags/{{own}}_retrain/dagRuns?dag_id={{own}}_ingest", OPERATORS, 422, {}),
     Row("POST", f"{OTHER}/dagRuns", NOBODY, 403, {}),
     Row("GET", f"{INGEST}/dagRuns", EVERYBODY),
     Row("GET", RUN, EVERYBODY, 404),
@@ -101,6 +102,7 @@ MATRIX = (
     Row("POST", f"{API}/assets/0/materialize", ADMIN, 404),
     Row("GET", f"{API}/backfills?dag_id={{own}}_retrain", PEOPLE),
     Row("POST", f"{API}/backfills", OPERATORS, 422, {"dag_id": "{own}_retrain"}),
+    Row("POST", f"{API}/backfills", STARTERS, 422, {"dag_id": "{own}_ingest"}),  # for Airflow, one more way to start
     Row("POST", f"{API}/backfills", NOBODY, 403, {"dag_id": "{other}_ingest"}),
     # secrets, settings, people
     Row("GET", f"{API}/connections", ADMIN),
@@ -115,6 +117,8 @@ MATRIX = (
     Row("GET", "/auth/fab/v1/roles", ADMIN),
     Row("POST", "/auth/fab/v1/roles", ADMIN, 422, {}),
     # the rest of the pages
+    Row("GET", "/ui/grid/runs/{own}_retrain", PEOPLE),
+    Row("GET", "/ui/connections/hook_meta", ADMIN),
     Row("GET", f"{API}/plugins", PEOPLE),
     Row("GET", f"{API}/eventLogs", PEOPLE),
     Row("GET", f"{API}/importErrors", PEOPLE),
