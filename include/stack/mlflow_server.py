@@ -16,6 +16,8 @@ QUIET = {
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
     "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",  # a page without a rule is closed
 }
+CACHE_SECONDS = "60"
+"""How long a password that was right is not worked out again; without, every request costs a third of a second."""
 
 
 def prepare_server(database: str, path: Path) -> None:
@@ -31,7 +33,12 @@ def prepare_server(database: str, path: Path) -> None:
         PolicyError: If MLFLOW_ADMIN_PASSWORD is missing or too short.
     """
     secret = password("MLFLOW_ADMIN_PASSWORD")
-    settings = {"default_permission": "NO_PERMISSIONS", "database_uri": database, "admin_username": ADMIN}
+    settings = {
+        "default_permission": "NO_PERMISSIONS",
+        "database_uri": database,
+        "admin_username": ADMIN,
+        "auth_cache_ttl_seconds": CACHE_SECONDS,
+    }
     lines = (f"{name} = {value.replace('%', '%%')}\n" for name, value in settings.items())  # configparser's escape
     write_private(path, "[mlflow]\n" + "".join(lines))
     _set_admin(database, secret)

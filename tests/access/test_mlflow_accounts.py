@@ -44,6 +44,18 @@ class Team:
     passwords: dict[str, str]
 
     @contextmanager
+    def serving(self) -> Iterator[None]:
+        """The server, started as the stack starts it."""
+        prepare_server(f"sqlite:///{self.folder / 'accounts.db'}", self.folder / "auth.ini")
+        started = command(self.folder, self.url)
+        process = Process("mlflow", started, self.folder / "mlflow.log", server(self.folder), PROJECT)
+        try:
+            until(lambda: up(process, self.url), 120)
+            yield
+        finally:
+            process.stop()
+
+    @contextmanager
     def as_(self, account: str) -> Iterator[None]:
         """What the environment of a process says that runs under `account`."""
         with pytest.MonkeyPatch.context() as patch:
@@ -69,14 +81,10 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         s3.create_bucket("evergreen")
         for name, value in {**s3.environment(), **settings(folder, url, passwords)}.items():
             patch.setenv(name, value)
-        prepare_server(f"sqlite:///{folder / 'accounts.db'}", folder / "auth.ini")
-        process = Process("mlflow", command(folder, url), folder / "mlflow.log", server(folder), PROJECT)
-        try:
-            until(lambda: up(process, url), 120)
+        made = Team(url, folder, passwords)
+        with made.serving():
             make_accounts(["toy", "other"])
-            yield Team(url, folder, passwords)
-        finally:
-            process.stop()
+            yield made
 
 
 def settings(folder: Path, url: str, passwords: dict[str, str]) -> dict[str, str]:
@@ -237,16 +245,18 @@ def grants(auth: object) -> dict[str, set[tuple[str, str, str]]]:
 
 
 def test_new_passwords_take_the_place_of_the_old_ones(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = dict(team.passwords)
+    url = f"http://{LOOPBACK}:{free_ports(1)[0]}"
+    old = Team(url, team.folder, dict(team.passwords))
+    new = Team(url, team.folder, team.passwords)
     for name in ("admin", "promoter"):
-        team.passwords[name] = secrets.token_urlsafe(18)
-        monkeypatch.setenv(f"MLFLOW_{name.upper()}_PASSWORD", team.passwords[name])
-    prepare_server(f"sqlite:///{team.folder / 'accounts.db'}", team.folder / "auth.ini")
-    make_accounts(["toy", "other"])
-    old = Team(team.url, team.folder, before)
-    for name in ("admin", "promoter"):
-        assert team.ask(name, "GET", f"{API}/experiments/search?max_results=1") == 200
-        assert old.ask(name, "GET", f"{API}/experiments/search?max_results=1") == 401
+        new.passwords[name] = secrets.token_urlsafe(18)
+        monkeypatch.setenv(f"MLFLOW_{name.upper()}_PASSWORD", new.passwords[name])
+    monkeypatch.setenv("EVERGREEN_MLFLOW_URI", url)
+    with new.serving():
+        make_accounts(["toy", "other"])
+        for name in ("admin", "promoter"):
+            assert new.ask(name, "GET", f"{API}/experiments/search?max_results=1") == 200
+            assert old.ask(name, "GET", f"{API}/experiments/search?max_results=1") == 401
 
 
 def test_the_settings_are_their_owners_and_survive_a_percent_sign(tmp_path: Path) -> None:
