@@ -11,6 +11,9 @@ from include.contracts.frozen import to_utc
 NAME = "alertmanager"
 """The name under which the ledger keeps what Alertmanager said: it is about the stack, not about one use case."""
 
+LOOP = "loop"
+"""Value of the label `told_by` on alerts whose facts the loop tells itself, with the details."""
+
 Text = Annotated[str, Field(max_length=4_000)]
 Labels = Annotated[dict[str, Text], Field(max_length=64)]
 
@@ -47,19 +50,28 @@ class Notification(_Told):
     version: Literal["4"]
     alerts: tuple[Alert, ...] = Field(max_length=500)
 
+    def messages(self) -> list[Message]:
+        """What is to be said of it."""
+        return [alert.message() for alert in self.alerts if alert.labels.get("told_by") != LOOP]
 
-def messages(body: bytes) -> list[Message]:
-    """The alerts of one call.
+    def use_cases(self) -> list[str]:
+        """Use cases whose loop has something to tell, said or not."""
+        told = {alert.labels.get("use_case", "") for alert in self.alerts if alert.labels.get("told_by") == LOOP}
+        return sorted(told - {""})
+
+
+def heard(body: bytes) -> Notification:
+    """One call of Alertmanager.
 
     Raises:
         DataError: If it is not what Alertmanager writes.
     """
     try:
         found = Notification.model_validate_json(body)
-        return [alert.message() for alert in found.alerts]
+        found.messages()
     except (ValidationError, OverflowError) as error:  # a time at the edge of the calendar overflows in UTC
         lines = error.errors(include_url=False, include_input=False) if isinstance(error, ValidationError) else []
         cause = f"{lines[0]['loc']}: {lines[0]['msg']}" if lines else str(error)
-        raise DataError(
-            "alerts", f"not a webhook call of format 4: {cause[:300]}", "send what Alertmanager sends"
-        ) from error
+        cause = f"not a webhook call of format 4: {cause[:300]}"
+        raise DataError("alerts", cause, "send what Alertmanager sends") from error
+    return found

@@ -34,15 +34,17 @@ AT_ONCE = 20
 _LOUDEST = (Severity.BAD, Severity.WORRYING, Severity.GOOD)
 
 
-def tell(ledger: Ledger, use_case: str) -> None:
+def tell(ledger: Ledger, use_case: str) -> bool:
     """Tell all places what is new about a use case; a place that fails is said in a warning and tried again later.
+
+    Returns:
+        False where something is left that another attempt may deliver.
 
     Raises:
         PolicyError: If the setting cannot be read.
     """
     found = places(settings().alerts)
-    if found:
-        deliver(ledger, use_case, found, facts(ledger, use_case, datetime.now(UTC) - NEWS))
+    return not found or deliver(ledger, use_case, found, facts(ledger, use_case, datetime.now(UTC) - NEWS))
 
 
 def deliver(ledger: Ledger, use_case: str, to: Iterable[Place], messages: list[Message]) -> bool:

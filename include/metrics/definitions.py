@@ -73,7 +73,7 @@ METRICS = (
     Metric("evergreen_requests_in_flight", "gauge", "Requests without an ending"),
     Metric("evergreen_request_age_seconds", "gauge", "Wall clock since the oldest of them was recorded; 0 for none"),
     Metric("evergreen_breaker_open", "gauge", "1 where only a person may ask for a retrain"),
-    Metric("evergreen_policy_maximum_age_seconds", "gauge", "Age at which a champion is replaced; absent for never"),
+    Metric("evergreen_policy_maximum_age_seconds", "gauge", "Age at which a champion is replaced; +Inf for never"),
     Metric("evergreen_policy_decay", "gauge", "Loss of the metric that counts as decay"),
     Metric("evergreen_gate_verdicts_total", "counter", "Verdicts of the gate", ("accepted",)),
     Metric("evergreen_gate_failed_checks_total", "counter", "Checks that a challenger did not pass", ("check",)),

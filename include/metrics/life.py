@@ -1,5 +1,6 @@
 """Everything that is known about one use case, folded record by record."""
 
+import math
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -59,5 +60,5 @@ class Life:
         yield "evergreen_cadence_seconds", {}, CADENCE_SECONDS[use_case.cadence]
         yield "evergreen_breaker_open", {}, self._retrains.is_breaker_open(use_case, clock)
         yield "evergreen_policy_decay", {}, use_case.retraining.decay
-        if use_case.retraining.maximum_age is not None:
-            yield "evergreen_policy_maximum_age_seconds", {}, use_case.retraining.maximum_age.total_seconds()
+        limit = use_case.retraining.maximum_age
+        yield "evergreen_policy_maximum_age_seconds", {}, limit.total_seconds() if limit else math.inf

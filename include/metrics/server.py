@@ -10,9 +10,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.alerts.alertmanager import NAME, messages
+from include.alerts.alertmanager import NAME, Notification, heard
 from include.alerts.places import places
-from include.alerts.tell import deliver
+from include.alerts.tell import deliver, tell
 from include.contracts.errors import DataError, PolicyError
 from include.ledger import Ledger
 from include.metrics.collector import LedgerCollector
@@ -52,8 +52,9 @@ class Application:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        registry = CollectorRegistry()
-        registry.register(LedgerCollector(ledger))
+        collector, registry = LedgerCollector(ledger), CollectorRegistry()
+        collector.collect()  # the past, before a scrape would have to wait for it
+        registry.register(collector)
         ProcessCollector(registry=registry)
         self._metrics = make_wsgi_app(registry)
 
@@ -93,8 +94,8 @@ class Application:
         if len(length) > len(str(LARGEST_BODY)) or int(length) > LARGEST_BODY:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST_BODY} bytes"
         try:
-            told, found = messages(environ["wsgi.input"].read(int(length))), places(settings().alerts)
-            complete = deliver(self._ledger, NAME, found, told)
+            told = heard(environ["wsgi.input"].read(int(length)))
+            complete = self._said(told)
         except DataError as error:
             return HTTPStatus.BAD_REQUEST, error.cause
         except TimeoutError:
@@ -103,9 +104,15 @@ class Application:
             cause = error.cause if isinstance(error, PolicyError) else type(error).__name__
             log.warning("alerts of Alertmanager are not said: %s", cause)
             return HTTPStatus.SERVICE_UNAVAILABLE, cause
-        if not found:
-            log.warning("%d alerts and nobody to tell: EVERGREEN_ALERTS is empty", len(told))
         return (HTTPStatus.OK, "told") if complete else (HTTPStatus.SERVICE_UNAVAILABLE, "not told everywhere yet")
+
+    def _said(self, told: Notification) -> bool:
+        """Say what is new in a call, or have the loop say it; whether nothing is left to be tried again."""
+        found = places(settings().alerts)
+        if not found:
+            log.warning("%d alerts and nobody to tell: EVERGREEN_ALERTS is empty", len(told.alerts))
+        looped = [tell(self._ledger, use_case) for use_case in told.use_cases()]
+        return deliver(self._ledger, NAME, found, told.messages()) and all(looped)
 
 
 def server(host: str, port: int, ledger: Ledger) -> Server:
