@@ -1,6 +1,7 @@
 """One panel: what is asked, in which unit, what it means, and how the SDK draws it."""
 
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from grafana_foundation_sdk.builders import bargauge, common, stat, timeseries
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
@@ -40,8 +41,8 @@ class Chart:
         made = self._kind().title(self.title).description(self.meaning).datasource(SOURCE).unit(self.unit)
         height = 5 if self.kind == "stat" else 8
         made = made.span(self.width).height(height).thresholds(thresholds(self.limits))
-        for legend, short in self.queries.items():
-            asked = Dataquery().expr(query(short)).legend_format(legend)
+        for letter, (legend, short) in zip(ascii_uppercase, self.queries.items(), strict=False):
+            asked = Dataquery().expr(query(short)).legend_format(legend).ref_id(letter)  # without, only one is asked
             made = made.with_target(asked.range() if self.kind == "lines" else asked.instant())
         return made
 
