@@ -129,11 +129,11 @@ def _record_cost(stage: str, step: str, use_case: str, as_of: datetime, cost: Co
 
 def _tell(use_case: str) -> None:
     """Tell people what is new in the ledger; whatever goes wrong there is not the step's failure."""
-    from include.alerts.tell import tell
-    from include.ledger import Ledger
-    from include.settings import settings
-
     try:
+        from include.alerts.tell import tell
+        from include.ledger import Ledger
+        from include.settings import settings
+
         tell(Ledger.at(settings().ledger_url), use_case)
     except Exception as error:  # noqa: BLE001 - a step that is done stays done, whoever cannot be told of it
         cause = error.cause if isinstance(error, EvergreenError) else type(error).__name__  # other words may hold a URL

@@ -56,17 +56,18 @@ def _champion(record: Record) -> Message:
 
 
 def _breaker(ledger: Ledger, use_case: str, written_after: datetime) -> Message | None:
-    """The breaker is a finding of decisions; the ending that opened it is what makes it one fact."""
+    """The breaker is a finding of decisions; the rejection that opened it is what makes it one fact."""
     decided = ledger.newest(use_case, Kind.DECIDED)
     if decided is None or decided.created_at is None or decided.created_at <= written_after:
         return None
     decision = RetrainDecision.model_validate(decided.payload)
-    closed = ledger.newest(use_case, Kind.RETRAIN_CLOSED)
-    if not decision.breaker_open or closed is None or closed.id > decided.id:
+    closed = ledger.find(use_case, Kind.RETRAIN_CLOSED) if decision.breaker_open else []
+    rejected = [one.id for one in closed if one.payload["outcome"] == Outcome.REJECTED.value and one.id < decided.id]
+    if not rejected:
         return None
     text = (
         f"{decision.reason}\nNothing is retrained by itself until then. Read the verdicts, then trigger "
         f"{use_case}_retrain with a reason."
     )
     title = f"{use_case}: the breaker is open"
-    return Message(f"breaker/{closed.id}", decided.as_of, Severity.WORRYING, title, text)
+    return Message(f"breaker/{rejected[-1]}", decided.as_of, Severity.WORRYING, title, text)
