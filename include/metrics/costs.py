@@ -55,8 +55,9 @@ class Costs:
         if self._newest is None or self._newest.took is None:
             return
         yield "evergreen_retrain_seconds", {}, self._newest.took
-        steps = sum(self._newest.seconds.values())
-        yield "evergreen_retrain_overhead_seconds", {}, max(0.0, self._newest.took - steps)
+        if self._newest.seconds:  # whoever ran its steps said for which request
+            steps = sum(self._newest.seconds.values())
+            yield "evergreen_retrain_overhead_seconds", {}, max(0.0, self._newest.took - steps)
         for stage, seconds in self._newest.seconds.items():
             yield "evergreen_retrain_stage_seconds", {"stage": stage}, seconds
             yield "evergreen_retrain_stage_cpu_seconds", {"stage": stage}, self._newest.cpu_seconds[stage]
