@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from grafana_foundation_sdk.builders import bargauge, common, stat, timeseries
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.builders.prometheus import Dataquery
-from grafana_foundation_sdk.models.common import BigValueColorMode, LegendDisplayMode
+from grafana_foundation_sdk.models.common import BigValueColorMode, LegendDisplayMode, LegendPlacement, VizOrientation
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, Threshold, ThresholdsMode
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="evergreen-prometheus")
@@ -47,11 +47,13 @@ class Chart:
         return made
 
     def _kind(self) -> Panel:
+        newest = common.ReduceDataOptions().calcs(["lastNotNull"])
         if self.kind == "stat":
-            return stat.Panel().color_mode(BigValueColorMode.VALUE)
+            return stat.Panel().color_mode(BigValueColorMode.VALUE).reduce_options(newest)
         if self.kind == "bars":
-            return bargauge.Panel()
-        return timeseries.Panel().legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST))
+            return bargauge.Panel().orientation(VizOrientation.HORIZONTAL).reduce_options(newest)
+        legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True)
+        return timeseries.Panel().legend(legend.placement(LegendPlacement.BOTTOM))
 
 
 def query(short: str) -> str:

@@ -21,7 +21,7 @@ MODELS: dict[str, tuple[Chart, ...]] = {
             width=4,
         ),
         Chart(
-            "Metric, newest labelled week",
+            "Metric, newest labelled window",
             "Deciding metric (AUC or R²) of the newest window with labels.",
             {"{{use_case}}": "evergreen_window_metric{OF}"},
             "none",
