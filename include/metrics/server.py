@@ -60,30 +60,34 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answer one request."""
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        if (method, path) == ("GET", "/metrics"):
-            answer: Iterable[bytes] = self._metrics(environ, start)
-            return answer
-        doors: dict[str, tuple[str, Callable[[dict[str, Any]], Answer]]] = {
-            "/healthz": ("GET", self._health),
-            "/alerts": ("POST", self._alerts),
-        }
-        if path not in doors:
-            status, text = HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /alerts"
-        elif doors[path][0] != method:
-            status, text = HTTPStatus.METHOD_NOT_ALLOWED, f"only {doors[path][0]}"
-        else:
-            status, text = doors[path][1](environ)
+        try:
+            if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("GET", "/metrics"):
+                page: Iterable[bytes] = self._metrics(environ, start)
+                return page
+            status, text = self._answer(environ)
+        except SQLAlchemyError as error:  # its words may be long, and name machines
+            status, text = HTTPStatus.SERVICE_UNAVAILABLE, f"the ledger does not answer: {type(error).__name__}"
+            log.warning("%s %s: %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], text)
         body = f"{text}\n".encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
         start(f"{status.value} {status.phrase}", headers)
         return [body]
 
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        doors: dict[str, tuple[str, Callable[[dict[str, Any]], Answer]]] = {
+            "/healthz": ("GET", self._health),
+            "/alerts": ("POST", self._alerts),
+        }
+        path = environ["PATH_INFO"]
+        if path not in doors:
+            return HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /alerts"
+        method, answer = doors[path]
+        if environ["REQUEST_METHOD"] != method:
+            return HTTPStatus.METHOD_NOT_ALLOWED, f"only {method}"
+        return answer(environ)
+
     def _health(self, _: dict[str, Any]) -> Answer:
-        try:
-            self._ledger.after(0, 1)
-        except SQLAlchemyError as error:
-            return HTTPStatus.SERVICE_UNAVAILABLE, f"the ledger does not answer: {type(error).__name__}"
+        self._ledger.after(0, 1)
         return HTTPStatus.OK, "ok"
 
     def _alerts(self, environ: dict[str, Any]) -> Answer:
@@ -100,10 +104,9 @@ class Application:
             return HTTPStatus.BAD_REQUEST, error.cause
         except TimeoutError:
             return HTTPStatus.REQUEST_TIMEOUT, "the body did not come"
-        except (PolicyError, SQLAlchemyError) as error:
-            cause = error.cause if isinstance(error, PolicyError) else type(error).__name__
-            log.warning("alerts of Alertmanager are not said: %s", cause)
-            return HTTPStatus.SERVICE_UNAVAILABLE, cause
+        except PolicyError as error:
+            log.warning("alerts of Alertmanager are not said: %s", error.cause)
+            return HTTPStatus.SERVICE_UNAVAILABLE, error.cause
         return (HTTPStatus.OK, "told") if complete else (HTTPStatus.SERVICE_UNAVAILABLE, "not told everywhere yet")
 
     def _said(self, told: Notification) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +17,7 @@ import requests
 from include.alerts.alertmanager import NAME as ALERTMANAGER
 from include.contracts.record import Kind
 from include.ledger import Ledger
+from include.local.process import LOOPBACK
 from include.metrics.server import LARGEST_BODY
 from tests.observability.conftest import Mailbox
 from tests.observability.lived import NAME, Life
@@ -79,6 +81,28 @@ def test_the_doors(service: str, ledger: Ledger, mailbox: Mailbox) -> None:
     assert answered(service, b"POST /alerts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n") == "411"
     assert answered(service, b"POST /alerts HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n") == "411"
     assert requests.get(f"{service}/healthz", timeout=10).status_code == 200
+
+
+def test_a_ledger_that_does_not_answer_is_said_and_survived(service: str, tmp_path: Path) -> None:
+    file, away = tmp_path / "ledger.db", tmp_path / "away.db"
+    file.rename(away)
+    for door in ("metrics", "healthz"):
+        answer = requests.get(f"{service}/{door}", timeout=10)
+        assert (answer.status_code, answer.text) == (503, "the ledger does not answer: OperationalError\n")
+    assert requests.post(f"{service}/alerts", data=call(), timeout=10).status_code == 503
+    away.replace(file)
+    assert requests.get(f"{service}/metrics", timeout=10).status_code == 200
+
+
+def test_a_ledger_that_is_not_there_at_the_start_is_said_without_its_password(tmp_path: Path) -> None:
+    url = f"postgresql+psycopg2://evergreen:hunter2@{LOOPBACK}:1/ledger"
+    environment = {**os.environ, "EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LEDGER_URL": url}
+    command = [sys.executable, "-m", "include.metrics", "serve", "--port", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 75
+    assert "the ledger does not answer: OperationalError" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def answered(service: str, raw: bytes) -> str:
