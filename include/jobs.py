@@ -66,6 +66,7 @@ def call(step: Callable[..., Json], stage: str, arguments: Json, run_id: str = "
             peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
         _record_cost(stage, step.__name__, arguments["use_case"], as_of, cost, run_id)
+        _tell(arguments["use_case"])
 
 
 def main(stage: str, argv: list[str] | None = None) -> int:
@@ -124,3 +125,16 @@ def _record_cost(stage: str, step: str, use_case: str, as_of: datetime, cost: Co
         run_id=run_id or os.environ.get("EVERGREEN_RUN_ID", ""),
     )
     Ledger.at(settings().ledger_url).append(record)
+
+
+def _tell(use_case: str) -> None:
+    """Tell people what is new in the ledger; whatever goes wrong there is not the step's failure."""
+    try:
+        from include.alerts.tell import tell
+        from include.ledger import Ledger
+        from include.settings import settings
+
+        tell(Ledger.at(settings().ledger_url), use_case)
+    except Exception as error:  # noqa: BLE001 - a step that is done stays done, whoever cannot be told of it
+        cause = error.cause if isinstance(error, EvergreenError) else type(error).__name__  # other words may hold a URL
+        log.warning("nobody was told what is new about %s: %s", use_case, cause)

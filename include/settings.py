@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         device: `cpu` or `cuda`.
         threads: Threads of one task.
         git_commit: Commit of the project, kept with every model that it trains.
+        alerts: Where people are told: apprise URLs, with their passwords, divided by commas or spaces; empty: nowhere.
         watch_seconds: Time between two looks of the drift watch at the ledger.
     """
 
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=2, ge=1)
     git_commit: str = "unknown"
+    alerts: SecretStr = SecretStr("")
     watch_seconds: float = Field(default=3.0, gt=0)
 
     def model_post_init(self, _: object) -> None:

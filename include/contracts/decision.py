@@ -70,6 +70,7 @@ class RetrainDecision(Frozen):
         reason: One sentence with the numbers.
         request: Id derived from the cause: the same cause twice is the same id. Empty where `retrain` is false.
         considered: Every rule that was looked at, with its finding.
+        breaker_open: So many challengers were rejected in a row that only a person may ask.
     """
 
     use_case: str
@@ -82,3 +83,4 @@ class RetrainDecision(Frozen):
     champion_version: int | None
     considered: tuple[str, ...] = ()
     batches: NonNegativeInt = 0
+    breaker_open: bool = False

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     JUDGED = "judged"  # key: request/revision; GateVerdict
     PROMOTED = "promoted"  # key: revision; Champion
     STAGE_COST = "stage_cost"  # key: unique; {"stage": .., "step": .., Cost}
+    ALERT_CLAIMED = "alert_claimed"  # key: fact>place/n; {"by": who tries to send it for the nth time}
+    ALERTED = "alerted"  # key: fact>place; {"title": what was said}
 
 
 class Record(Frozen):

@@ -82,6 +82,18 @@ class Ledger:
             query = query.where(RECORD.c.key.startswith(prefix, autoescape=True))
         return self._read(query)
 
+    def recent(self, use_case: str, written_after: datetime, *kinds: Kind) -> list[Record]:
+        """All records of `kinds` that were written after a wall-clock time, UTC, oldest first."""
+        return self._read(_records(use_case, *kinds).where(RECORD.c.created_at > written_after))
+
+    def after(self, position: int, limit: int) -> list[Record]:
+        """The first `limit` records of all use cases whose id is greater than `position`, in the order of ids.
+
+        On Postgres a smaller id may become visible after a larger one, by the length of a transaction: a reader that
+        goes on from where it was looks some ids back.
+        """
+        return self._read(select(RECORD).where(RECORD.c.id > position).order_by(RECORD.c.id).limit(limit))
+
     def newest(self, use_case: str, *kinds: Kind) -> Record | None:
         """The newest record of `kinds`."""
         query = _records(use_case, *kinds).order_by(None).order_by(RECORD.c.id.desc()).limit(1)

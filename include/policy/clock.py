@@ -2,13 +2,14 @@
 
 from datetime import datetime, timedelta
 
-from include.contracts.record import Kind
+from include.contracts.record import Kind, Record
 from include.ledger import Ledger
 
 REPLAY = timedelta(days=1)
 """A record whose `as_of` is further than this from its writing was made by a replay."""
 
-_FACTS = tuple(kind for kind in Kind if kind not in {Kind.STAGE_COST, Kind.DECIDED})
+FACTS = tuple(kind for kind in Kind if kind not in {Kind.STAGE_COST, Kind.DECIDED, Kind.ALERT_CLAIMED, Kind.ALERTED})
+"""What moves the clock; the others are about facts, and follow them."""
 
 
 def clock(ledger: Ledger, use_case: str, now: datetime) -> datetime:
@@ -23,7 +24,12 @@ def clock(ledger: Ledger, use_case: str, now: datetime) -> datetime:
         `now`, unless the newest fact was written by a replay: then the latest `as_of` that any fact has reached,
         so that a single late or backfilled batch does not turn the clock back.
     """
-    newest = ledger.newest(use_case, *_FACTS)
-    if newest is None or newest.created_at is None or abs(newest.created_at - newest.as_of) <= REPLAY:
+    newest = ledger.newest(use_case, *FACTS)
+    if newest is None or not is_replay(newest):
         return now
-    return ledger.latest(use_case, *_FACTS) or now
+    return ledger.latest(use_case, *FACTS) or now
+
+
+def is_replay(record: Record) -> bool:
+    """Whether a record was written far from the time that it is about."""
+    return record.created_at is not None and abs(record.created_at - record.as_of) > REPLAY

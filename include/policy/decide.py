@@ -8,7 +8,7 @@ from include.contracts.use_case import UseCase
 from include.policy.causes import CAUSES
 from include.policy.finding import Finding
 from include.policy.identity import request_id
-from include.policy.limits import LIMITS, already_asked
+from include.policy.limits import LIMITS, already_asked, breaker
 from include.policy.visible import visible
 
 
@@ -45,6 +45,7 @@ def decide(use_case: UseCase, history: History, as_of: datetime) -> RetrainDecis
         champion_version=champion,
         considered=tuple(str(finding) for finding in limits + causes),
         batches=len(seen.batches),
+        breaker_open=limits[LIMITS.index(breaker)].fires,
     )
 
 

@@ -333,6 +333,11 @@ def test_drift_asks_exactly_once_until_promoted() -> None:
     assert retrains[1][0].batches == 22  # the second drifted week is the 22nd batch
 
 
+@pytest.mark.parametrize(("requests", "is_open"), [(REJECTED3, True), (REJECTED3[:2], False)])
+def test_a_decision_says_whether_the_breaker_is_open(requests: tuple[RetrainRequest, ...], is_open: bool) -> None:
+    assert decide(use_case(), history(DECAYED, requests), START + 12 * WEEK).breaker_open is is_open
+
+
 def test_rejections_end_at_the_breaker() -> None:
     retrains = live(
         52,

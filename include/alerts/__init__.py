@@ -1,0 +1,1 @@
+"""Tells people what happened: each fact once at each place, as far as the ledger can know."""

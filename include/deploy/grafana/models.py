@@ -1,0 +1,148 @@
+"""The dashboard "Models": what predicts, how well, and what was decided."""
+
+from include.deploy.grafana.charts import Chart
+
+MODELS: dict[str, tuple[Chart, ...]] = {
+    "Now": (
+        Chart(
+            "Champion",
+            "Version of the model that predicts.",
+            {"{{use_case}}": "evergreen_champion_version{OF}"},
+            "none",
+            "stat",
+            width=4,
+        ),
+        Chart(
+            "Its age",
+            "By the use case's clock: in a replay the latest as_of, else now.",
+            {"{{use_case}}": "evergreen_champion_age_seconds{OF}"},
+            "s",
+            "stat",
+            width=4,
+        ),
+        Chart(
+            "Metric, newest labelled window",
+            "Deciding metric (AUC or R²) of the newest window with labels.",
+            {"{{use_case}}": "evergreen_window_metric{OF}"},
+            "none",
+            "stat",
+            width=4,
+        ),
+        Chart(
+            "Gained or lost since promotion",
+            "That, less the champion's own evaluation. Decay begins at the declared loss.",
+            {"{{use_case}}": "evergreen_window_metric{OF} - on (use_case) evergreen_window_baseline{OF}"},
+            "none",
+            "stat",
+            (0.0, -0.02),
+            4,
+        ),
+        Chart(
+            "In quarantine",
+            "Batches that wait for a better file or a person's ruling.",
+            {"{{use_case}}": "evergreen_quarantined_batches{OF}"},
+            "none",
+            "stat",
+            (1, 3),
+            4,
+        ),
+        Chart(
+            "Breaker",
+            "1: challengers were rejected in a row, only a person may ask for a retrain.",
+            {"{{use_case}}": "evergreen_breaker_open{OF}"},
+            "none",
+            "stat",
+            (1,),
+            4,
+        ),
+    ),
+    "Performance and drift": (
+        Chart(
+            "Metric",
+            "Newest labelled window against what the champion had in its evaluation.",
+            {
+                "{{use_case}}": "evergreen_window_metric{OF}",
+                "{{use_case}} when promoted": "evergreen_window_baseline{OF}",
+            },
+            "none",
+        ),
+        Chart(
+            "Drift",
+            "Share of the counted columns that drifted, and the share of the model's gain that they carry.",
+            {
+                "{{use_case}} columns": "evergreen_window_drift_ratio{OF}",
+                "{{use_case}} gain": "evergreen_window_drifted_importance_ratio{OF}",
+            },
+            "percentunit",
+            limits=(0.25,),
+        ),
+        Chart(
+            "Predictions' drift",
+            "Score of the predictions by its threshold; drifted above 1.",
+            {"{{use_case}}": "evergreen_window_prediction_drift_ratio{OF}"},
+            "none",
+            limits=(1,),
+        ),
+        Chart(
+            "Columns that drift most",
+            "Score by threshold in the newest window; drifted above 1.",
+            {"{{use_case}} {{column}}": "topk(10, evergreen_window_column_drift_ratio{OF})"},
+            "none",
+            "bars",
+            (0.7, 1),
+            12,
+        ),
+        Chart(
+            "Windows by state",
+            "All monitored windows, as they were seen last.",
+            {"{{state}}": "sum by (state) (evergreen_windows{OF})"},
+            "none",
+            "bars",
+            width=6,
+        ),
+        Chart(
+            "State of the newest window",
+            "The one that is shown is 1.",
+            {"{{use_case}} {{state}}": "evergreen_window_state{OF} == 1"},
+            "none",
+            "stat",
+            width=6,
+        ),
+    ),
+    "Decisions": (
+        Chart(
+            "Champions",
+            "Changes of the champion, by how.",
+            {"{{use_case}} {{how}}": "evergreen_promotions_total{OF}"},
+            "none",
+        ),
+        Chart(
+            "Decisions",
+            "What the policy found, by rule; retrain says whether it asked.",
+            {"{{rule}} retrain={{retrain}}": "sum by (rule, retrain) (evergreen_decisions_total{OF})"},
+            "none",
+        ),
+        Chart(
+            "Retrains by outcome",
+            "Each accepted request ends in exactly one.",
+            {"{{outcome}}": "sum by (outcome) (evergreen_retrains_total{OF})"},
+            "none",
+        ),
+        Chart(
+            "Checks not passed",
+            "Which checks of the gate keep challengers out.",
+            {"{{check}}": "sum by (check) (evergreen_gate_failed_checks_total{OF})"},
+            "none",
+            "bars",
+            width=12,
+        ),
+        Chart(
+            "Gain in the newest verdict",
+            "Challenger less champion with its 95 % interval; low must lie above the margin.",
+            {"{{use_case}} {{bound}}": "evergreen_gate_gain{OF}"},
+            "none",
+            "bars",
+            width=12,
+        ),
+    ),
+}
