@@ -1,0 +1,48 @@
+"""A walk as a tree that people read."""
+
+from pathlib import PurePosixPath
+
+from rich.text import Text
+from rich.tree import Tree
+
+from include.lineage.datasets import MLFLOW
+from include.lineage.walk import Part, Step
+
+SHORT = 12
+"""Digits of a digest that are enough to tell two apart."""
+
+
+def tree(top: Step) -> Tree:
+    """The walk as a tree; a run that was met before is named, not drawn again."""
+    root = Tree(Text(f"{top.wrote[0].name} v{top.wrote[0].version}"), guide_style="")
+    _draw(root, top, set())
+    return root
+
+
+def _draw(above: Tree, step: Step, met: set[str]) -> None:
+    if step.run in met:
+        above.add(Text(f"{step.job}  run {step.run[-SHORT:]}  (above)"))
+        return
+    met.add(step.run)
+    here = above.add(Text(f"{step.job}  run {step.run[-SHORT:]}"))
+    for part in step.wrote:
+        if part.namespace != MLFLOW:
+            here.add(Text(f"wrote  {_line(part)}"))
+    for part in step.files:
+        here.add(Text(f"read   {_place(part)}  {part.size:,} bytes  sha256 {part.version}"))
+    for part in step.gaps:
+        here.add(Text(f"read   {_line(part)}  NO EVENT SAYS WHO MADE IT", style="red"))
+    for before in step.made_by:
+        _draw(here, before, met)
+
+
+def _line(part: Part) -> str:
+    rows = f"  {part.rows:,} rows" if part.rows is not None else ""
+    if part.batch:
+        place = "/".join(PurePosixPath(part.name).parts[-2:])
+        return f"{place}  {part.batch}  version {part.version}{rows}  digest {part.digest[:SHORT]}"
+    return f"{_place(part)}{rows}  sha256 {part.version[:SHORT]}"
+
+
+def _place(part: Part) -> str:
+    return part.name if part.namespace == "file" else f"{part.namespace}/{part.name}"
