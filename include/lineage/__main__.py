@@ -8,8 +8,8 @@ from pathlib import Path
 from include.contracts.errors import DataError, EvergreenError, PolicyError
 from include.jobs import EXIT
 
-WIDE = 240
-"""Columns where the output is no terminal: a line with a digest is to stay one line."""
+WIDE = 1000
+"""Columns where the output is no terminal: there a line stays one line, however long the path in it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,8 +45,7 @@ def _trace(use_case: str, version: int | None, path: Path | None) -> int:
     from include.lineage.walk import events, walk
 
     top = walk(events(path or _file(use_case)), use_case, version or _champion(use_case))
-    console = Console(highlight=False)
-    console.print(tree(top), width=None if console.is_terminal else WIDE)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(tree(top))
     if gaps := {part.key for step in top.steps() for part in step.gaps}:
         print(f"{len(gaps)} datasets came from runs of which no event is there", file=sys.stderr)
     return 1 if gaps else 0

@@ -10,6 +10,7 @@ from openlineage.client.facet_v2 import (
     job_type_job,
     nominal_time_run,
     parent_run,
+    tags_run,
 )
 from openlineage.client.uuid import generate_static_uuid
 
@@ -19,6 +20,8 @@ from include.lineage.observation import Observation
 
 NAMESPACE = "evergreen"
 """Namespace of the jobs: the scheduler that they belong to."""
+DAG_RUN = "dag_run"
+"""Tag of a run with the id that Airflow gave the DAG run: the parent facet has room for a UUID only."""
 
 
 def started(seen: Observation) -> RunEvent:
@@ -79,4 +82,6 @@ def _run_facets(seen: Observation) -> dict[str, RunFacet]:
         facets["parent"] = parent_run.ParentRunFacet(
             run=run, job=parent_run.Job(NAMESPACE, seen.dag), producer=PRODUCER
         )
+        tag = tags_run.TagsRunFacetFields(key=DAG_RUN, value=seen.request, source="EVERGREEN")
+        facets["tags"] = tags_run.TagsRunFacet(tags=[tag], producer=PRODUCER)
     return facets

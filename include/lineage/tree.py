@@ -21,17 +21,17 @@ def tree(top: Step) -> Tree:
 
 def _draw(above: Tree, step: Step, met: set[str]) -> None:
     if step.run in met:
-        above.add(Text(f"{step.job}  run {step.run[-SHORT:]}  (above)"))
+        above.add(Text(f"{_title(step)}  (above)"))
         return
     met.add(step.run)
-    here = above.add(Text(f"{step.job}  run {step.run[-SHORT:]}"))
+    here = above.add(Text(_title(step)))
     for part in step.wrote:
         if part.namespace != MLFLOW:
-            here.add(Text(f"wrote  {_line(part)}"))
+            here.add(Text(_line(part)))
     for part in step.files:
-        here.add(Text(f"read   {_place(part)}  {part.size:,} bytes  sha256 {part.version}"))
+        here.add(Text(f"raw file  {part.size:,} bytes  sha256 {part.version}  {_place(part)}"))
     for part in step.gaps:
-        here.add(Text(f"read   {_line(part)}  NO EVENT SAYS WHO MADE IT", style="red"))
+        here.add(Text(f"{_line(part)}  NO EVENT SAYS WHO MADE IT", style="red"))
     for before in step.made_by:
         _draw(here, before, met)
 
@@ -39,9 +39,13 @@ def _draw(above: Tree, step: Step, met: set[str]) -> None:
 def _line(part: Part) -> str:
     rows = f"  {part.rows:,} rows" if part.rows is not None else ""
     if part.batch:
-        place = "/".join(PurePosixPath(part.name).parts[-2:])
-        return f"{place}  {part.batch}  version {part.version}{rows}  digest {part.digest[:SHORT]}"
-    return f"{_place(part)}{rows}  sha256 {part.version[:SHORT]}"
+        table = "/".join(PurePosixPath(part.name).parts[-2:])
+        return f"{table}  batch {part.batch}  version {part.version}{rows}  digest {part.digest[:SHORT]}"
+    return f"{PurePosixPath(part.name).suffix[1:]} file{rows}  sha256 {part.version[:SHORT]}  {_place(part)}"
+
+
+def _title(step: Step) -> str:
+    return f"{step.job}  run {step.run}{f'  DAG run {step.request}' if step.request else ''}"
 
 
 def _place(part: Part) -> str:

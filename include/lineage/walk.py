@@ -8,6 +8,7 @@ from typing import Any
 from include.contracts.errors import DataError
 from include.contracts.frozen import Frozen
 from include.lineage.datasets import BATCHES, MLFLOW
+from include.lineage.events import DAG_RUN
 
 Json = dict[str, Any]
 FIRST = ".commit"
@@ -43,6 +44,7 @@ class Step(Frozen):
     Attributes:
         job: Such as `flights_retrain.train`.
         run: Its OpenLineage run id.
+        request: Airflow's id of the DAG run; empty where none ran it.
         wrote: What of its outputs is on the walk.
         files: Raw files that it read.
         gaps: What it read and no event says who made.
@@ -51,6 +53,7 @@ class Step(Frozen):
 
     job: str
     run: str
+    request: str
     wrote: tuple[Part, ...]
     files: tuple[Part, ...] = ()
     gaps: tuple[Part, ...] = ()
@@ -134,9 +137,15 @@ def _step(
     known[run] = Step(
         job=event["job"]["name"],
         run=run,
+        request=_request(event),
         wrote=wrote,
         files=strangers if first else (),
         gaps=() if first else strangers,
         made_by=tuple(_step(makers, maker, tuple(wanted[run]), known) for run, maker in before.items()),
     )
     return known[run]
+
+
+def _request(event: Json) -> str:
+    tags = event["run"]["facets"].get("tags", {}).get("tags", [])
+    return next((str(tag["value"]) for tag in tags if tag["key"] == DAG_RUN), "")
