@@ -1,6 +1,7 @@
 """What each step read and wrote: from its arguments, its result, the ledger and the lake."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from include.contracts.data import DatasetSnapshot, LandedBatch, TableVersion, TrainingSet, data_version
@@ -119,15 +120,21 @@ def _tables(snapshots: Iterable[DatasetSnapshot]) -> list[Named]:
 
 
 def _as_they_are(use_case: str, snapshots: Iterable[DatasetSnapshot]) -> list[Named]:
-    """The tables of snapshots as the lake holds their batches now: what is read is the table, not an old version."""
+    """The tables of snapshots as the lake holds their batches now: what is read is the table, not an old version.
+
+    A batch that was written before the table's log was cleaned up has the version that its snapshot names.
+    """
     from include.lake import Lake
     from include.settings import settings
 
     lake = Lake(settings().lake, use_case)
-    batches = {snapshot.batch for snapshot in snapshots}
-    names = sorted({table.name for snapshot in snapshots for table in snapshot.tables})
-    held = [{b: v for b, v in lake.written(name).items() if b in batches} for name in names]
-    return [datasets.table(found.items()) for found in held if found]
+    now = lru_cache(lake.written)
+    return _tables(
+        snapshot.model_copy(
+            update={"tables": [now(table.name).get(snapshot.batch, table) for table in snapshot.tables]}
+        )
+        for snapshot in snapshots
+    )
 
 
 FLOWS: dict[str, Callable[[Observation, Json], Flow]] = {
