@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.contracts.data import DatasetSnapshot, LandedBatch, TableVersion, TrainingSet, data_version
 from include.contracts.errors import DataError
 from include.contracts.record import Kind
-from include.contracts.training import TrainingManifest
+from include.contracts.training import Artifact, TrainingManifest
 from include.lineage import datasets
 from include.lineage.datasets import Named
 from include.lineage.observation import Observation
+
+if TYPE_CHECKING:
+    from include.lake import Lake
+    from include.ledger import Ledger
 
 Json = dict[str, Any]
 Flow = tuple[list[Named], list[Named]]
@@ -33,11 +37,8 @@ def _commit(seen: Observation, result: Json) -> Flow:
 
 
 def _build_features(seen: Observation, result: Json) -> Flow:
-    from include.ledger import Ledger
-    from include.settings import settings
-
     built = DatasetSnapshot.model_validate(result)
-    records = Ledger.at(settings().ledger_url).find(seen.use_case, Kind.BATCH_COMMITTED)
+    records = _ledger().find(seen.use_case, Kind.BATCH_COMMITTED)
     raw = [DatasetSnapshot.model_validate(r.payload) for r in records if r.payload["digest"] in built.made_of]
     if {each.digest for each in raw} != set(built.made_of):
         cause = f"{built.batch} was made of {len(built.made_of)} raw snapshots, the ledger knows {len(raw)} of them"
@@ -55,12 +56,10 @@ def _materialize(seen: Observation, result: Json) -> Flow:
 
 
 def _build_training_set(seen: Observation, result: Json) -> Flow:
-    from include.ledger import Ledger
     from include.ledger.featured import featured
-    from include.settings import settings
 
     built = TrainingSet.model_validate(result)
-    batches = featured(Ledger.at(settings().ledger_url), seen.use_case, seen.as_of)
+    batches = featured(_ledger(), seen.use_case, seen.as_of)
     if data_version(batches) != built.data_version:
         cause = f"the ledger's data version is no longer {built.data_version[:12]}, from which the set was built"
         raise DataError("lineage", cause, "ask for another retrain where the walk to the raw files matters")
@@ -83,28 +82,26 @@ def _promote(seen: Observation, result: Json) -> Flow:
 
 
 def _score(seen: Observation, result: Json) -> Flow:
-    from include.ledger import Ledger
-    from include.settings import settings
-
-    scored = result["scored"]
+    scored = {each["batch"]: each for each in result["scored"]}
     if not scored:
         return [], []
-    ledger = Ledger.at(settings().ledger_url)
-    keys = [f"{each['batch']}@{each['data_version'][:12]}" for each in scored]
-    records = [ledger.get(seen.use_case, Kind.FEATURES_BUILT, key) for key in keys]
-    snapshots = [DatasetSnapshot.model_validate(record.payload) for record in records if record]
-    versions = sorted({each["model_version"] for each in scored})
-    written = {each["batch"]: _predictions(each) for each in scored}
+    snapshots = [_featured(seen.use_case, batch, each["data_version"]) for batch, each in scored.items()]
+    models = sorted({each["model_version"] for each in scored.values()})
+    written = _lake(seen.use_case).written("predictions")
     read = _as_they_are(seen.use_case, snapshots)
-    return [*read, *(datasets.model(seen.use_case, version) for version in versions)], [datasets.table(written.items())]
+    predictions = datasets.table((batch, written[batch]) for batch in scored)
+    return [*read, *(datasets.model(seen.use_case, version) for version in models)], [predictions]
 
 
-def _predictions(scored: Json) -> TableVersion:
-    version, rows, uri = scored["table_version"], scored["rows"], scored["uri"]
-    return TableVersion(name="predictions", uri=uri, version=version, rows=rows, digest=scored["model_digest"])
+def _featured(use_case: str, batch: str, digest: str) -> DatasetSnapshot:
+    record = _ledger().get(use_case, Kind.FEATURES_BUILT, f"{batch}@{digest[:12]}")
+    if record is None:
+        cause = f"the ledger knows no features of {batch}, and yet it was scored"
+        raise DataError("lineage", cause, "look who else writes to the ledger")
+    return DatasetSnapshot.model_validate(record.payload)
 
 
-def _model(manifest: TrainingManifest) -> Any:
+def _model(manifest: TrainingManifest) -> Artifact:
     from include.models.manifest import MODEL, artifact
 
     return artifact(manifest, MODEL)
@@ -124,17 +121,27 @@ def _as_they_are(use_case: str, snapshots: Iterable[DatasetSnapshot]) -> list[Na
 
     A batch that was written before the table's log was cleaned up has the version that its snapshot names.
     """
-    from include.lake import Lake
-    from include.settings import settings
-
-    lake = Lake(settings().lake, use_case)
-    now = lru_cache(lake.written)
+    now = lru_cache(_lake(use_case).written)
     return _tables(
         snapshot.model_copy(
             update={"tables": [now(table.name).get(snapshot.batch, table) for table in snapshot.tables]}
         )
         for snapshot in snapshots
     )
+
+
+def _ledger() -> "Ledger":
+    from include.ledger import Ledger  # here: a pod has none
+    from include.settings import settings
+
+    return Ledger.at(settings().ledger_url)
+
+
+def _lake(use_case: str) -> "Lake":
+    from include.lake import Lake
+    from include.settings import settings
+
+    return Lake(settings().lake, use_case)
 
 
 FLOWS: dict[str, Callable[[Observation, Json], Flow]] = {
