@@ -1,6 +1,7 @@
 """Around a step: say that it starts, what it read and wrote, or how it failed; and never stand in its way."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("evergreen")
 Json = dict[str, Any]
 OFF = "off"
-STOPPED = 143
+STOPPED = 128 + signal.SIGTERM
 """Exit code of a training that was told to stop."""
 
 
