@@ -20,11 +20,8 @@ def tree(top: Step) -> Tree:
 
 
 def _draw(above: Tree, step: Step, met: set[str]) -> None:
-    if step.run in met:
-        above.add(Text(f"{_title(step)}  (above)"))
-        return
     met.add(step.run)
-    here = above.add(Text(_title(step)))
+    here = above.add(Text(f"{step.job}  {_name(step)}"))
     for part in step.wrote:
         if part.namespace != MLFLOW:
             here.add(Text(_line(part)))
@@ -32,8 +29,16 @@ def _draw(above: Tree, step: Step, met: set[str]) -> None:
         here.add(Text(f"raw file  {part.size:,} bytes  sha256 {part.version}  {_place(part)}"))
     for part in step.gaps:
         here.add(Text(f"{_line(part)}  NO EVENT SAYS WHO MADE IT", style="red"))
+    if drawn := [_name(before) for before in step.made_by if before.run in met]:
+        here.add(Text(f"and what is above of {', '.join(drawn)}"))
     for before in step.made_by:
-        _draw(here, before, met)
+        if before.run not in met:
+            _draw(here, before, met)
+
+
+def _name(step: Step) -> str:
+    """A run in as few letters as find it again: in Airflow, otherwise in the events."""
+    return f"DAG run {step.request}" if step.request else f"run {step.run}"
 
 
 def _line(part: Part) -> str:
@@ -42,10 +47,6 @@ def _line(part: Part) -> str:
         table = "/".join(PurePosixPath(part.name).parts[-2:])
         return f"{table}  batch {part.batch}  version {part.version}{rows}  digest {part.digest[:SHORT]}"
     return f"{PurePosixPath(part.name).suffix[1:]} file{rows}  sha256 {part.version[:SHORT]}  {_place(part)}"
-
-
-def _title(step: Step) -> str:
-    return f"{step.job}  run {step.run}{f'  DAG run {step.request}' if step.request else ''}"
 
 
 def _place(part: Part) -> str:

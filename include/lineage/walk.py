@@ -98,7 +98,10 @@ def walk(found: Iterable[Json], use_case: str, version: int) -> Step:
     Raises:
         DataError: If no event says how that version came about.
     """
-    makers = {part.key: event for event in found for output in event["outputs"] for part in parts(output)}
+    makers: dict[tuple[str, str, str], Json] = {}
+    for event in found:
+        for part in (part for output in event["outputs"] for part in parts(output)):
+            makers.setdefault(part.key, event)  # whoever comes later has found it done
     start = Part(namespace=MLFLOW, name=use_case, version=str(version))
     if start.key not in makers:
         known = sorted(int(key[2]) for key in makers if key[:2] == start.key[:2])

@@ -47,26 +47,26 @@ def table(name: str, *batches: int) -> Named:
     return datasets.table(written)
 
 
-def tell(step: str, read: list[Named], written: list[Named]) -> None:
+def tell(step: str, request: str, read: list[Named], written: list[Named]) -> None:
     """The event of a step that ended well."""
-    seen = Observation("toy", STEPS[step], {}, MOMENT, "ask-1", identity=str(read))
+    seen = Observation("toy", STEPS[step], {}, MOMENT, request, identity=str(read))
     send(completed(seen, read, written), settings())
 
 
 def history(*, without: str = "") -> None:
     """Two batches, of which the second looks back on the first, and a model of both."""
     told = [
-        ("commit", [file("f1")], [table("raw/r", 1)]),
-        ("commit", [file("f2")], [table("raw/r", 2)]),
-        ("build", [table("raw/r", 1)], [table("features/x", 1)]),
-        ("build", [table("raw/r", 1, 2)], [table("features/x", 2)]),
-        ("set", [table("features/x", 1, 2)], [file("set")]),
-        ("train", [file("set")], [file("model")]),
-        ("promote", [file("model")], [datasets.model("toy", 1)]),
+        ("commit", "w1", [file("f1")], [table("raw/r", 1)]),
+        ("commit", "w2", [file("f2")], [table("raw/r", 2)]),
+        ("build", "w1", [table("raw/r", 1)], [table("features/x", 1)]),
+        ("build", "w2", [table("raw/r", 1, 2)], [table("features/x", 2)]),
+        ("set", "ask-1", [table("features/x", 1, 2)], [file("set")]),
+        ("train", "ask-1", [file("set")], [file("model")]),
+        ("promote", "ask-1", [file("model")], [datasets.model("toy", 1)]),
     ]
-    for step, read, written in told:
+    for step, request, read, written in told:
         if step != without:
-            tell(step, read, written)
+            tell(step, request, read, written)
 
 
 def test_what_two_runs_have_read_is_drawn_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,21 +74,26 @@ def test_what_two_runs_have_read_is_drawn_once(capsys: pytest.CaptureFixture[str
     assert main(["trace", "toy", "--version", "1"]) == 0
     lines = [line.lstrip("│ ├└─") for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "toy v1"
-    jobs = [line.split()[0] + ("  (above)" if line.endswith("(above)") else "") for line in lines if "DAG run" in line]
-    assert jobs == [
-        "toy_retrain.promote",
-        "toy_retrain.train",
-        "toy_retrain.build_training_set",
-        "toy_ingest.build_features",
-        "toy_ingest.commit",
-        "toy_ingest.build_features",
-        "toy_ingest.commit  (above)",
-        "toy_ingest.commit",
+    assert [line for line in lines if "DAG run" in line] == [
+        "toy_retrain.promote  DAG run ask-1",
+        "toy_retrain.train  DAG run ask-1",
+        "toy_retrain.build_training_set  DAG run ask-1",
+        "toy_ingest.build_features  DAG run w1",
+        "toy_ingest.commit  DAG run w1",
+        "toy_ingest.build_features  DAG run w2",
+        "and what is above of DAG run w1",
+        "toy_ingest.commit  DAG run w2",
     ]
     raw = [line for line in lines if line.startswith("raw file")]
     assert raw == [f"raw file  7 bytes  sha256 {name * 16}  s3://b/{name}" for name in ("f1", "f2")]
     assert "features/x  batch w2  version 2  2 rows  digest 222222222222" in lines
-    assert all("DAG run ask-1" in line for line in lines if "_retrain." in line)
+
+
+def test_who_came_later_has_found_it_done(capsys: pytest.CaptureFixture[str]) -> None:
+    history()
+    tell("commit", "again", [file("f1")], [table("raw/r", 1)])
+    assert main(["trace", "toy", "--version", "1"]) == 0
+    assert "DAG run again" not in capsys.readouterr().out
 
 
 def test_the_champion_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
