@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from include import jobs
 from include.contracts.training import TrainingManifest, TrainingSpec
+from include.contracts.use_case import XGBoost
 from include.settings import PROJECT
 from tests.lineage_world import api
 from tests.model_world import rows, spec, world, written
@@ -77,6 +80,20 @@ def test_a_training_that_fails_says_so(home: Path) -> None:
     assert train(home, given, str(target)) == 65
     assert [event["eventType"] for event in told(target)] == ["START", "FAIL"]
     assert "exit code 65" in told(target)[1]["run"]["facets"]["errorMessage"]["message"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_one_that_can_say_nothing_more_is_spoken_for(home: Path, sign: signal.Signals) -> None:
+    endless = XGBoost(max_depth=4, rounds=100_000, early_stopping=100_000)
+    given = spec(home, rows(), request=sign.name, trainer=endless)
+    target = home / f"{sign.name}.jsonl"
+    command = [sys.executable, "-m", "include.training", "--spec", str(written(home, given))]
+    env = {**os.environ, "EVERGREEN_LINEAGE": str(target)}
+    with subprocess.Popen(command, cwd=PROJECT, env=env, stderr=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stderr or () if "round 1 of" in line)
+        (child,) = psutil.Process(process.pid).children()
+        child.send_signal(sign)
+    assert [event["eventType"] for event in told(target)] == ["START", "FAIL" if sign == signal.SIGKILL else "ABORT"]
 
 
 def test_an_api_that_is_away_does_not_stop_it(home: Path) -> None:
