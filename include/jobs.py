@@ -1,7 +1,8 @@
 """One body, three ways to call it: a function, an Airflow task, `python -m include.<stage> STEP --spec FILE`.
 
 The public functions of `include/<stage>/__main__.py` are the stage's steps: they take and return plain JSON values.
-This file finds them, measures what they use, writes it into the ledger, and turns errors into three lines.
+This file finds them, measures what they use, writes it into the ledger, says what they read and wrote, and turns errors
+into three lines.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from include.contracts.errors import EvergreenError, PolicyError
 from include.contracts.frozen import to_utc
 from include.contracts.record import Kind, Record
 from include.contracts.training import Cost
+from include.lineage.observe import observed
 
 log = logging.getLogger("evergreen")
 
@@ -51,11 +53,15 @@ def call(step: Callable[..., Json], stage: str, arguments: Json, run_id: str = "
     """Call a step, measured; an error is logged in three lines before anything else."""
     started, used = time.monotonic(), _cpu_seconds()
     as_of = datetime.now(UTC)
+    run_id = run_id or os.environ.get("EVERGREEN_RUN_ID", "")
     try:
         if arguments.get("as_of"):
             as_of = _utc(arguments["as_of"])  # so that no step has to ask in which zone it lives
             arguments = {**arguments, "as_of": as_of.isoformat()}
-        return step(**arguments)
+        with observed(f"{stage}.{step.__name__}", arguments, as_of, run_id) as done:
+            result = step(**arguments)
+            done(result)
+            return result
     except EvergreenError as error:
         log.error("%s", error)
         raise
@@ -122,7 +128,7 @@ def _record_cost(stage: str, step: str, use_case: str, as_of: datetime, cost: Co
         key=f"{stage}.{step}/{uuid.uuid4().hex}",
         as_of=as_of,
         payload={"stage": stage, "step": step, **cost.model_dump()},
-        run_id=run_id or os.environ.get("EVERGREEN_RUN_ID", ""),
+        run_id=run_id,
     )
     Ledger.at(settings().ledger_url).append(record)
 

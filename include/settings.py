@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         kubernetes_namespace: Namespace of the training pods.
         kubernetes_conn_id: Airflow connection to the cluster; empty for `KUBECONFIG`, else Airflow's own cluster.
         training_image: Image of the training pods, by digest or exact tag.
-        training_secret: Secret in the namespace with the pods' `AWS_*` and `MLFLOW_TRACKING_*` keys; empty for none.
+        training_secret: Secret in the namespace with the pods' keys to S3, MLflow and lineage; empty for none.
         training_node_selector: Labels that a node must have.
         training_tolerations: Taints that training may run on, as Kubernetes writes tolerations.
         training_spot_labels: Labels of spot nodes: preferred, and their taints of the same name tolerated.
@@ -39,6 +39,8 @@ class Settings(BaseSettings):
         training_defer_after: A training whose deadline is longer than this many seconds waits in the triggerer.
         pod_s3_endpoint: S3 endpoint as pods see it; empty for this machine's `AWS_ENDPOINT_URL`.
         pod_mlflow_uri: MLflow's URI as pods see it; empty for `mlflow_uri`.
+        lineage: Where OpenLineage events go: the URL of an OpenLineage API, a file that they are appended to, or `off`.
+        lineage_api_key: Bearer token of that API; empty for none.
         device: `cpu` or `cuda`.
         threads: Threads of one task.
         git_commit: Commit of the project, kept with every model that it trains.
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     training_defer_after: int = Field(default=7200, ge=0)
     pod_s3_endpoint: str = ""
     pod_mlflow_uri: str = ""
+    lineage: str = Field(default="", pattern=r"^(https?://.+|[^:]*)$")
+    lineage_api_key: SecretStr = SecretStr("")
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=2, ge=1)
     git_commit: str = "unknown"
@@ -91,6 +95,7 @@ class Settings(BaseSettings):
             "mlflow_artifacts": "" if self.mlflow_uri else str(self.home / "mlflow"),
             "feast_registry": f"sqlite:///{self.home / 'feast_registry.db'}",
             "feast_online": str(self.home / "feast_online.db"),
+            "lineage": str(self.home / "lineage.jsonl"),
         }
         for name, value in defaults.items():
             if not getattr(self, name):

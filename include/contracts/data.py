@@ -63,6 +63,8 @@ class DatasetSnapshot(Frozen):
 
     Attributes:
         digest: Identity of the snapshot, derived from the tables' digests.
+        made_of: Where the tables are features: the digests of the raw snapshots that they were computed from, the
+            batch's own and those that its look-back reaches.
     """
 
     batch: str
@@ -70,6 +72,7 @@ class DatasetSnapshot(Frozen):
     ends: Utc
     tables: tuple[TableVersion, ...]
     digest: str
+    made_of: tuple[str, ...] = ()
 
 
 def data_version(batches: Iterable[DatasetSnapshot]) -> str:

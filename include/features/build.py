@@ -61,7 +61,14 @@ def build_features(
     tables = [table for table in found if table is not None]
     if len(tables) < len(frames):
         tables = list(_commit(lake, raw.batch, frames, digests))
-    return DatasetSnapshot(batch=raw.batch, starts=raw.starts, ends=raw.ends, tables=tuple(tables), digest=raw.digest)
+    return DatasetSnapshot(
+        batch=raw.batch,
+        starts=raw.starts,
+        ends=raw.ends,
+        tables=tuple(tables),
+        digest=raw.digest,
+        made_of=tuple(batch.digest for batch in batches),
+    )
 
 
 def reaching(ledger: Ledger, use_case: str, raw: DatasetSnapshot, lookback: timedelta) -> list[DatasetSnapshot]:

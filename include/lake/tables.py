@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.contracts.data import TableVersion
 
@@ -82,19 +82,26 @@ class Lake:
         newest = next((c for c in opened.history() if c.get("batch") == batch), None) if opened else None
         if newest is None or newest.get("digest") != digest:
             return None
+        return self._version(table, newest)
+
+    def _version(self, table: str, commit: dict[str, Any]) -> TableVersion:
         return TableVersion(
             name=table,
             uri=self.uri(table),
-            version=int(newest["version"]),
-            rows=int(newest["rows"]),
-            digest=digest,
+            version=int(commit["version"]),
+            rows=int(commit["rows"]),
+            digest=commit["digest"],
         )
 
     def contents(self, table: str) -> dict[str, str]:
         """Digest of what each batch holds now, by batch."""
+        return {batch: written.digest for batch, written in self.written(table).items()}
+
+    def written(self, table: str) -> dict[str, TableVersion]:
+        """The version in which each batch was written as it is now, by batch."""
         opened = self.open(table)
         commits = opened.history() if opened else []
-        return {c["batch"]: c["digest"] for c in reversed(commits) if "batch" in c}
+        return {c["batch"]: self._version(table, c) for c in reversed(commits) if "batch" in c}
 
     def scan(
         self, table: str, batches: Iterable[str] | None = None, version: int | None = None

@@ -8,7 +8,10 @@ from pathlib import Path
 from include.contracts.frozen import Frozen
 from include.local.credentials import USER, Credentials, passwords_file
 
-PRELOAD = "numpy,pandas,scipy.stats,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently,boto3"
+PRELOAD = (
+    "numpy,pandas,scipy.stats,sklearn.metrics,xgboost,mlflow,feast,great_expectations,evidently,boto3,"
+    "openlineage.client"
+)
 """Imported once by the scheduler before it forks its workers: imports that each task would pay again."""
 
 

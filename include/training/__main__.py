@@ -46,6 +46,7 @@ def _main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m include.training", description=__doc__)
     parser.add_argument("--spec", required=True, help="TrainingSpec JSON: a local path or an s3:// URI")
     given = parser.parse_args(argv)
+    from include.lineage.observe import observed_training
     from include.models.limits import die_with_parent
     from include.training.process import say, supervise
     from include.training.spec import read_spec
@@ -56,7 +57,7 @@ def _main(argv: list[str] | None = None) -> int:
         spec = read_spec(given.spec)
     except EvergreenError as error:
         return say(error)
-    return supervise(spec, _print_manifest)
+    return observed_training(spec, lambda: supervise(spec, _print_manifest))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ HEAVY = {
     "great_expectations",
     "matplotlib",
     "mlflow",
+    "openlineage",
     "optuna",
     "pandas",
     "polars",

@@ -29,6 +29,9 @@ before = set(sys.modules)
 sys.meta_path.insert(0, Fence())
 from include.training.__main__ import train
 train(sys.argv[2])
+from include.lineage.observe import observed_training
+from include.training.spec import read_spec
+observed_training(read_spec(sys.argv[2]), lambda: 0)
 import include.training.several, include.training.tuning
 strangers = refused & {name.partition(".")[0] for name in set(sys.modules) - before}
 assert not strangers, strangers
@@ -71,3 +74,4 @@ def test_a_training_imports_nothing_that_the_image_lacks(tmp_path: Path) -> None
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert Path(made.output_uri, "manifest.json").exists()
+    assert '"COMPLETE"' in (tmp_path / "lineage.jsonl").read_text(), done.stderr

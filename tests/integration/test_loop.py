@@ -3,7 +3,9 @@
 The tests of this file are one story and run in its order.
 """
 
+import hashlib
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pytest
 
 from include.contracts.record import Kind
 from include.ledger import Ledger
+from include.lineage.walk import events, walk
 from include.local.airflow import Airflow
 from tests.integration.world import Shops, copy_with_demand, until
+from tests.openlineage_spec import problems
 
 pytestmark = pytest.mark.integration
 
@@ -51,6 +55,20 @@ def test_the_first_champion_comes_by_itself(shops: Shops) -> None:
     assert request.payload["rule"] == "first_champion"
     assert shops.endings() == ["promoted"]
     assert shops.version() == 1
+
+
+def test_the_champion_leads_back_through_the_dag_runs_to_what_was_dropped(shops: Shops, airflow: Airflow) -> None:
+    home = airflow.project / "home"
+    told = [json.loads(line) for line in (home / "lineage.jsonl").read_text().splitlines()]
+    assert [found for event in told for found in problems(event)] == []
+    runs = {step.run: step for step in walk(events(home / "lineage.jsonl"), "demand", 1).steps()}
+    assert [part for step in runs.values() for part in step.gaps] == []
+    (request,) = shops.find(Kind.RETRAIN_REQUESTED)
+    assert {step.request for step in runs.values() if step.job.startswith("demand_retrain.")} == {request.key}
+    commits = [step for step in runs.values() if step.job == "demand_ingest.commit"]
+    assert len({step.request for step in commits}) == len(commits) == 6
+    read = {part.version for step in commits for part in step.files}
+    assert read == {hashlib.sha256(path.read_bytes()).hexdigest() for path in (home / "landing").rglob("*.parquet")}
 
 
 def test_without_a_change_nothing_is_retrained(shops: Shops) -> None:

@@ -82,6 +82,23 @@ def test_pods_see_the_services_under_their_own_addresses(toy: TrainingSpec) -> N
     assert (env["AWS_ENDPOINT_URL"], env["EVERGREEN_MLFLOW_URI"]) == ("http://10.0.0.1:1", "http://10.0.0.1:2")
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [("https://lineage.example", "https://lineage.example"), ("/shared/lineage.jsonl", "off"), ("off", "off")],
+)
+def test_lineage_goes_to_an_api_or_nowhere(toy: TrainingSpec, target: str, told: str) -> None:
+    found = pod(toy, lineage=target, lineage_api_key="the-key", training_secret="keys")  # noqa: S106
+    env = {each["name"]: each for each in found["spec"]["containers"][0]["env"]}
+    assert env["EVERGREEN_LINEAGE"]["value"] == told
+    assert env["EVERGREEN_LINEAGE_API_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "keys"
+    assert "the-key" not in json.dumps(found)
+
+
+def test_a_password_in_the_address_of_lineage_is_refused(toy: TrainingSpec) -> None:
+    with pytest.raises(PolicyError, match="EVERGREEN_LINEAGE_API_KEY"):
+        pod(toy, lineage="http://me:secret@lineage.example")
+
+
 def test_where_it_may_run(toy: TrainingSpec) -> None:
     taint = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     found = pod(

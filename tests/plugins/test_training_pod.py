@@ -1,5 +1,6 @@
 """Training in a pod, on an API server of the tests' own: real HTTP, real provider, real training, no cluster."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.fakes.kubernetes_api import KubernetesApi
 from tests.kubernetes.faults import *  # noqa: F403 - each fault is a test here too
 from tests.kubernetes.faults import ENDLESS, Cluster, Notes, context, deferred, disturbed
 from tests.model_world import rows, spec, world
+from tests.openlineage_spec import problems
 
 IMAGE = "registry.example/evergreen/training:1.2.3"
 BUCKET = "evergreen"
@@ -75,6 +77,19 @@ def test_a_broken_log_stream_does_not_matter(cluster: Cluster, api: KubernetesAp
     assert cluster.operator().execute(context("cut"))["manifest_uri"]
     assert len(api.made) == 1
     assert sum(call.endswith("/log") for call in api.calls) > 1, "the stream was never cut"
+
+
+def test_what_a_pod_cannot_write_into_a_file_the_worker_writes(
+    cluster: Cluster, api: KubernetesApi, tmp_path: Path
+) -> None:
+    assert cluster.operator().execute(context("told"))["manifest_uri"]
+    (env,) = (made["spec"]["containers"][0]["env"] for made in api.made)
+    assert {"name": "EVERGREEN_LINEAGE", "value": "off"} in env
+    told = [json.loads(line) for line in (tmp_path / "home" / "lineage.jsonl").read_text().splitlines()]
+    assert [event["eventType"] for event in told] == ["START", "COMPLETE"]
+    assert [found for event in told for found in problems(event)] == []
+    assert told[1]["inputs"][0]["facets"]["version"]["datasetVersion"] == cluster.training_set["digest"]
+    assert all(output["namespace"] in {f"s3://{BUCKET}", "mlflow"} for output in told[1]["outputs"])
 
 
 def test_a_green_pod_without_a_manifest_is_a_failure(cluster: Cluster, api: KubernetesApi, tmp_path: Path) -> None:

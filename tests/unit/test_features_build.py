@@ -51,8 +51,10 @@ def test_all_tables_are_committed_with_rows_of_the_batch_only() -> None:
 
 
 def test_the_next_batch_looks_back_into_the_one_before() -> None:
-    build("2024-01")
-    build("2024-02")
+    first = build("2024-01")
+    second = build("2024-02")
+    assert first["made_of"] == [first["digest"]]
+    assert second["made_of"] == [first["digest"], second["digest"]]
     every = pl.concat([shop.visits("2024-01"), shop.visits("2024-02")])
     every = every.with_columns(known=pl.col("at") + timedelta(hours=6))
     reached = 0

@@ -1,5 +1,6 @@
 """Nothing but docs/own-model.md leads from nothing to a closed loop, for another entity, cadence and task."""
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from include.lineage.walk import Step, events, walk
+from tests.openlineage_spec import problems, unended
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-model.md"
 DRIVER = Path(__file__).parent / "live_through.py"
@@ -116,3 +120,46 @@ def test_a_second_use_case_lives_through_the_loop(followed: Path) -> None:
         assert week["retrained"]["gain"]["low"] > 0
     assert 1 < better["champion"] == waiting["champion"] < best["champion"]
     assert all(week["scored"] == [week["batch"]] for week in lived[first + 1 :])
+    every_step_told_what_it_did(followed / ".evergreen")
+    the_champion_leads_back_to_what_was_dropped(followed, best["champion"])
+
+
+def every_step_told_what_it_did(home: Path) -> None:
+    """Each event is what the specification asks for, and each run has an end."""
+    told = [json.loads(line) for line in (home / "lineage.jsonl").read_text().splitlines()]
+    assert [found for event in told for found in problems(event)] == []
+    assert unended(told) == set()
+    counts = dict.fromkeys(("commit", "build_features", "materialize", "score"), 0)
+    for event in told:
+        assert event["eventType"] in {"START", "COMPLETE"}
+        task = event["job"]["name"].partition(".")[2]
+        counts[task] = counts.get(task, 0) + (event["eventType"] == "COMPLETE" and bool(event["outputs"]))
+    trainings = counts.pop("train")
+    assert trainings > 1
+    assert counts.pop("build_training_set") == counts.pop("promote") == trainings
+    assert counts.pop("score") < WEEKS
+    assert counts == dict.fromkeys(("commit", "build_features", "materialize"), WEEKS)
+
+
+def the_champion_leads_back_to_what_was_dropped(project: Path, version: int) -> None:
+    """The walk ends at exactly the files that were known to its training set, byte for byte."""
+    home = project / ".evergreen"
+    top = walk(events(home / "lineage.jsonl"), "demand", version)
+    runs: dict[str, Step] = {step.run: step for step in top.steps()}
+    assert [part for step in runs.values() for part in step.gaps] == []
+    files = {part.name: part.version for step in runs.values() for part in step.files}
+    assert {name: sha256(Path(name)) for name in files} == files
+    dropped = {sha256(path) for path in (home / "landing" / "demand").rglob("*.parquet")}
+    assert set(files.values()) == dropped
+    assert len(files) == WEEKS
+    (trained,) = (step for step in runs.values() if step.job == "demand_retrain.train")
+    (model,) = trained.wrote
+    assert sha256(Path(model.name)) == model.version
+    (rows,) = trained.made_by[0].wrote
+    assert sha256(Path(rows.name)) == rows.version
+    printed = called(project, "-m", "include.lineage", "trace", "demand")
+    assert all(digest in printed for digest in dropped)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -29,6 +29,7 @@ SECRET = (
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
+    "EVERGREEN_LINEAGE_API_KEY",
 )
 """Keys of the Secret; each may be missing, since a cloud's own identity for pods may stand in."""
 PLAIN = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ALLOW_HTTP", "AWS_EC2_METADATA_DISABLED")
@@ -124,6 +125,7 @@ def _plain(spec: TrainingSpec, spec_uri: str, where: Settings) -> list[Json]:
         "EVERGREEN_ARTIFACTS": where.artifacts,
         "EVERGREEN_MLFLOW_URI": _without_password(where.pod_mlflow_uri or where.mlflow_uri),
         "EVERGREEN_MLFLOW_ARTIFACTS": where.mlflow_artifacts,
+        "EVERGREEN_LINEAGE": _lineage(where.lineage),
         "EVERGREEN_RUN_ID": spec.request,
         "OMP_NUM_THREADS": str(spec.resources.cpu),
         "HOME": "/tmp",  # noqa: S108
@@ -137,6 +139,14 @@ def _plain(spec: TrainingSpec, spec_uri: str, where: Settings) -> list[Json]:
 def _literal(value: str) -> str:
     """Kubernetes replaces `$(NAME)` in values; doubled, the dollar stays a dollar."""
     return value.replace("$(", "$$(")
+
+
+def _lineage(target: str) -> str:
+    """An API is reached from a pod too; a file in it would go with it, and pretend until then."""
+    if urlsplit(target).password:
+        cause = "EVERGREEN_LINEAGE holds a password, which everybody who may see pods would read"
+        raise PolicyError("training", cause, "put EVERGREEN_LINEAGE_API_KEY into the EVERGREEN_TRAINING_SECRET")
+    return target if target.startswith("http") else "off"
 
 
 def _without_password(uri: str) -> str:

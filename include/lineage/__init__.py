@@ -1,0 +1,1 @@
+"""Lineage: OpenLineage events that say what each step read and wrote, and the walk from a champion to its raw files."""
