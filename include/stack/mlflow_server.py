@@ -65,4 +65,4 @@ def serve() -> NoReturn:
     where = ["--host", "0.0.0.0", "--port", "5000", "--workers", "1"]  # noqa: S104 - inside a container
     doors = ["--app-name", "basic-auth", "--no-serve-artifacts", "--allowed-hosts", os.environ["MLFLOW_ALLOWED_HOSTS"]]
     doors += ["--enable-workspaces"]  # without, every account may make experiments and models of its own
-    os.execvp(sys.executable, [sys.executable, "-m", "mlflow", "server", *stores, *where, *doors])
+    os.execvp(sys.executable, [sys.executable, "-m", "mlflow", "server", *stores, *where, *doors])  # noqa: S606

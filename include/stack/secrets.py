@@ -1,4 +1,4 @@
-"""The stack's `.env`: random values, made once, readable by their owner only. Standard library only: no set-up needed."""
+"""The stack's `.env`: random values, made once, for their owner's eyes. Standard library only: no set-up needed."""
 
 import base64
 import json
@@ -31,40 +31,34 @@ def _fernet() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-VALUES: dict[str, tuple[str, dict[str, Callable[[], str]]]] = {
-    "airflow": (
-        "Airflow: who logs in, and what its components share",
-        {
-            **{f"AIRFLOW_{role}_PASSWORD": password for role in ("ADMIN", "VIEWER", "OPERATOR", "APPROVER")},
-            "AIRFLOW_FERNET_KEY": _fernet,
-            "AIRFLOW_JWT_SECRET": _long,
-            "AIRFLOW_API_SECRET_KEY": _long,
-        },
-    ),
-    "postgres": (
-        "Postgres: its superuser, and the owner of each database",
-        {name: password for name in ("POSTGRES_PASSWORD", *(f"{db}_DB_PASSWORD" for db in
-         ("AIRFLOW", "MLFLOW", "FEAST", "LEDGER", "MARQUEZ")))},
-    ),
-    "valkey": ("Valkey: Celery's broker and Feast's online store", {"VALKEY_PASSWORD": password}),
-    "s3": (
-        "S3: the owner of the bucket, the loop, MLflow's server, training pods, and upstream jobs",
-        {
-            f"S3_{account}_{part}": make
-            for account in ("ADMIN", "LOOP", "MLFLOW", "TRAINER", "UPSTREAM")
-            for part, make in (("ACCESS_KEY", _key), ("SECRET_KEY", password))
-        },
-    ),
-    "mlflow": (
-        "MLflow: its accounts, and what signs its sessions",
-        {
-            **{f"MLFLOW_{account}_PASSWORD": password for account in ("ADMIN", "TRAINER", "PROMOTER", "VIEWER")},
-            "MLFLOW_SECRET_KEY": _long,
-        },
-    ),
-    "grafana": ("Grafana", {"GRAFANA_ADMIN_PASSWORD": password}),
+PEOPLE = ("ADMIN", "VIEWER", "OPERATOR", "APPROVER")
+DATABASES = ("AIRFLOW", "MLFLOW", "FEAST", "LEDGER", "MARQUEZ")
+KEYS = ("ADMIN", "LOOP", "MLFLOW", "TRAINER", "UPSTREAM")
+ACCOUNTS = ("ADMIN", "TRAINER", "PROMOTER", "VIEWER")
+
+VALUES: dict[str, dict[str, Callable[[], str]]] = {
+    "Airflow: who logs in, and what its components share": {
+        **{f"AIRFLOW_{person}_PASSWORD": password for person in PEOPLE},
+        "AIRFLOW_FERNET_KEY": _fernet,
+        "AIRFLOW_JWT_SECRET": _long,
+        "AIRFLOW_API_SECRET_KEY": _long,
+    },
+    "Postgres: its superuser, and the owner of each database": {
+        "POSTGRES_PASSWORD": password,
+        **{f"{name}_DB_PASSWORD": password for name in DATABASES},
+    },
+    "Valkey: Celery's broker and Feast's online store": {"VALKEY_PASSWORD": password},
+    "S3: the owner of the bucket, the loop, MLflow's server, training pods, and upstream jobs": {
+        **{f"S3_{account}_ACCESS_KEY": _key for account in KEYS},
+        **{f"S3_{account}_SECRET_KEY": password for account in KEYS},
+    },
+    "MLflow: its accounts, and what signs its sessions": {
+        **{f"MLFLOW_{account}_PASSWORD": password for account in ACCOUNTS},
+        "MLFLOW_SECRET_KEY": _long,
+    },
+    "Grafana": {"GRAFANA_ADMIN_PASSWORD": password},
 }
-"""Each group's meaning, and how each of its values is made."""
+"""By each group's meaning: how each of its values is made."""
 
 SETTINGS = """
 # --- What you may choose. See docs/team.md.
@@ -86,10 +80,12 @@ def write_secrets(path: Path, use_cases: list[str]) -> list[str]:
     Returns:
         Names of the values that were made.
     """
-    text = path.read_text() if path.exists() else "# Made by `make secrets`. Keep it out of git, and a copy in a safe.\n"
+    text = (
+        path.read_text() if path.exists() else "# Made by `make secrets`. Keep it out of git, and a copy in a safe.\n"
+    )
     there = read(text)
     lines, made = [], []
-    for comment, values in VALUES.values():
+    for comment, values in VALUES.items():
         missing = [name for name in values if not there.get(name)]
         if missing:
             lines += ["", f"# {comment}", *(f"{name}={values[name]()}" for name in missing)]
@@ -111,9 +107,14 @@ def write_secrets(path: Path, use_cases: list[str]) -> list[str]:
 
 def read(text: str) -> dict[str, str]:
     """Values of an `.env` file by name, quotes taken off."""
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("'\"") if value.strip()[:1] != "'" else value.strip()[1:-1]
-            for name, value in pairs}
+    lines = [line.strip() for line in text.splitlines()]
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {name: _unquoted(value) for name, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def use_case_names(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = {
     ".ci",
+    ".dockerignore",
     ".github",
     ".gitignore",
     "CHANGELOG.md",

@@ -1,4 +1,4 @@
-"""The stack's images: pulled where a registry is reachable, else stand-ins of the same names; ours from their Dockerfiles."""
+"""The stack's images: pulled where a registry is reachable, else stand-ins of the same names; ours are built."""
 
 import io
 import os
@@ -55,9 +55,7 @@ def images(found: Docker) -> Images:
     got = Images([], [], [])
     reachable = True
     for name in wanted:
-        if found.has(name) and not _is_standin(found, name):
-            got.pulled.append(name)
-        elif reachable and found.run("pull", "--quiet", name, seconds=300).returncode == 0:
+        if (found.has(name) and not _is_standin(found, name)) or (reachable and _pulled(found, name)):
             got.pulled.append(name)
         elif (stage := STAGES.get(name.split(":")[0])) is not None:
             reachable = False
@@ -72,7 +70,9 @@ def images(found: Docker) -> Images:
 def build_ours(found: Docker) -> None:
     """Build our image by the target that people use."""
     given = [f"STACK_IMAGE={OURS}", f"BASE={base(found)}"]
-    given += [f"{name}={os.environ[name]}" for name in ("CA", "INDEX_URL") if name in os.environ]
+    ca = os.environ.get("CA") or os.environ.get("SSL_CERT_FILE")  # who needs one here needs it in the build too
+    given += [f"CA={ca}"] if ca else []
+    given += [f"INDEX_URL={os.environ['INDEX_URL']}"] if "INDEX_URL" in os.environ else []
     env = {**found.env, "PATH": _with_buildkit(found)}
     done = subprocess.run(["make", "image", *given], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,6 +84,10 @@ def _with_buildkit(found: Docker) -> str:
     path = found.env["PATH"]
     debian = Path("/usr/bin/docker")
     return f"/usr/bin:{path}" if found.run("buildx", "version").returncode and debian.exists() else path
+
+
+def _pulled(found: Docker, name: str) -> bool:
+    return found.run("pull", "--quiet", name, seconds=300).returncode == 0
 
 
 def _is_standin(found: Docker, name: str) -> bool:

@@ -1,5 +1,6 @@
 """The team's stack, whole: the loop on it while each container is killed once, who may do what, backup and restore."""
 
+import json
 import os
 import threading
 import time
@@ -18,7 +19,9 @@ from include.stack.backup import back_up
 from include.stack.restore import put_back
 from include.use_cases import catalogue
 from include.use_cases.flights.upstream import write_month
+from tests.access.matrix import walk
 from tests.e2e.stack import ONCE, Stack
+from tests.observability.queries import answer, queries
 
 pytestmark = pytest.mark.stack
 
@@ -106,7 +109,7 @@ def test_the_loop_closes_while_each_container_dies_once(stack: Stack) -> None:
                 stack.crash(service)
                 seconds[service] = stack.recovered(service, 1)
                 time.sleep(2)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
             troubles.append(error)
 
     killer = threading.Thread(target=kill_all)
@@ -147,6 +150,25 @@ def test_mlflows_aliases_and_artifacts_are_what_the_ledger_says(stack: Stack, mo
     assert int(alias.version) == champion.version
     assert alias.tags["evergreen.model_digest"] == champion.model_digest
     assert verify("flights", champion.since.isoformat(), champion.manifest_uri)
+
+
+def test_everybody_may_do_what_the_matrix_says(stack: Stack) -> None:
+    people = ("admin", "viewer", "operator", "approver")
+    triggers = json.loads(stack.values["AIRFLOW_TRIGGER_PASSWORDS"])
+    passwords = {name: stack.values[f"AIRFLOW_{name.upper()}_PASSWORD"] for name in people}
+    passwords |= {f"{name}-upstream": password for name, password in triggers.items()}
+    answers = walk(stack.airflow, passwords, stack.values["AIRFLOW_JWT_SECRET"])
+    assert len(answers) > 100
+    assert [found for found in answers if not found.as_expected] == []
+    stack.report.append(f"{len(answers)} answers of the endpoint x role matrix, each as declared")
+
+
+def test_every_panel_and_alert_has_data(stack: Stack) -> None:
+    until, asked = time.monotonic() + 90, queries()
+    while silent := [(where, query) for where, query in asked if not answer(stack.prometheus, query)]:
+        assert time.monotonic() < until, silent
+        time.sleep(5)
+    stack.report.append(f"{len(asked)} queries of dashboards and alerts answered by Prometheus")
 
 
 def test_a_key_opens_its_own_door_only(stack: Stack) -> None:

@@ -91,7 +91,12 @@ def _daemon(bridges: bool) -> Iterator[Docker]:
         network = [] if bridges else ["--bridge=none", "--iptables=false", "--ip6tables=false"]
         path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
         process = Process(
-            "dockerd", [*command, *network, "-H", socket], Path(name) / "dockerd.log", {**os.environ, "PATH": path}, ROOT, 20.0
+            "dockerd",
+            [*command, *network, "-H", socket],
+            Path(name) / "dockerd.log",
+            {**os.environ, "PATH": path},
+            ROOT,
+            20.0,
         )
         found = Docker({**os.environ, "DOCKER_HOST": socket})
         try:
