@@ -1,10 +1,14 @@
-"""The bucket's objects as one tar stream: nothing on disk, and no object in memory as a whole."""
+"""The bucket's objects as one tar stream: no more than one object in memory, or on disk where it is large."""
 
+import shutil
 import tarfile
 from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
 PAGE = 1000
+IN_MEMORY = 64 << 20
+"""Bytes of one object; more goes to a temporary file."""
 
 
 def pour_out(bucket: str, target: BinaryIO) -> int:
@@ -36,7 +40,10 @@ def pour_in(bucket: str, source: BinaryIO) -> int:
             content = tar.extractfile(entry)
             if content is None:  # objects are plain files; whatever else a tar can hold is none
                 continue
-            s3.upload_fileobj(content, bucket, entry.name)
+            with SpooledTemporaryFile(max_size=IN_MEMORY) as whole:  # boto3 wants to seek, and a stream cannot
+                shutil.copyfileobj(content, whole)
+                whole.seek(0)
+                s3.upload_fileobj(whole, bucket, entry.name)
             kept.add(entry.name)
     surplus = [key for key in _keys(s3, bucket) if key not in kept]
     for start in range(0, len(surplus), PAGE):

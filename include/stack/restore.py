@@ -31,7 +31,7 @@ def put_back(folder: Path, compose: str = "docker compose") -> int:
     pour = ["run", "--rm", "-T", "--no-deps", "prepare", "python", "-m", "include.stack", "objects", "in"]
     stack.write(folder / OBJECTS, *pour)
     print("  objects: back\n  starting", flush=True)
-    stack.run("up", "--detach", "--wait")
+    stack.run("up", "--detach", "--wait", *WRITERS)
     print("The stack is what it was. Features go online again with each use case's next batch.")
     return 0
 

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from include.ledger import Ledger
 from include.local.api import Api
 from include.local.process import free_ports
 from include.stack.secrets import read, use_case_names, write_secrets
 from tests.e2e.compose import Compose, compose_command
 from tests.e2e.images import OURS, Images, images
+from tests.e2e.patience import PatientLedger
 from tests.images.docker import ROOT, Docker, docker
 
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT", "PROMETHEUS_PORT")
@@ -66,10 +66,10 @@ class Stack:
         """Airflow's API as its admin."""
         return self.api("admin")
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> PatientLedger:
         """The ledger, whose network the host reaches and nobody else does."""
         word = self.values["LEDGER_DB_PASSWORD"]
-        return Ledger.at(f"postgresql+psycopg2://ledger:{word}@{self.address('postgres')}/ledger")
+        return PatientLedger.at(f"postgresql+psycopg2://ledger:{word}@{self.address('postgres')}/ledger")
 
     def s3_environment(self, account: str) -> dict[str, str]:
         """What a client of the S3 server needs, as one of its accounts."""
@@ -137,7 +137,8 @@ def running_stack(folder: Path) -> Iterator[Stack]:
     with docker(bridges=True) as daemon:
         command, version = compose_command(daemon.env)
         found = images(daemon)
-        stack = Stack(*_project(folder, command, daemon), found, _services(daemon, command, folder, found))
+        compose, values = _project(folder, command, daemon)
+        stack = Stack(compose, daemon, values, found, _services(compose, found))
         stack.report.append(f"{version}; {_words(found)}")
         try:
             stack.report.append(f"up and healthy after {stack.up():.0f} s")
@@ -152,7 +153,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             print("\n" + "\n".join(stack.report))
 
 
-def _project(folder: Path, command: tuple[str, ...], daemon: Docker) -> tuple[Compose, Docker, dict[str, str]]:
+def _project(folder: Path, command: tuple[str, ...], daemon: Docker) -> tuple[Compose, dict[str, str]]:
     env_file = folder / ".env"
     write_secrets(env_file, use_case_names(ROOT / "include" / "use_cases"))
     chosen = {
@@ -164,12 +165,11 @@ def _project(folder: Path, command: tuple[str, ...], daemon: Docker) -> tuple[Co
     with env_file.open("a") as file:
         file.writelines(f"{name}={value}\n" for name, value in chosen.items())
     compose = Compose(command, ROOT, f"evergreen-test-{os.getpid()}", daemon.env, env_file)
-    return compose, daemon, read(env_file.read_text())
+    return compose, read(env_file.read_text())
 
 
-def _services(daemon: Docker, command: tuple[str, ...], folder: Path, found: Images) -> list[str]:
+def _services(compose: Compose, found: Images) -> list[str]:
     """All but those whose image cannot be had."""
-    compose, _, _ = _project(folder, command, daemon)
     declared = json.loads(compose.run("config", "--format", "json").stdout)["services"]
     return sorted(name for name, service in declared.items() if service["image"] not in found.missing)
 
