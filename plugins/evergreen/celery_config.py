@@ -1,8 +1,7 @@
 """Celery's configuration for workers: Airflow's own, and a warm start.
 
-`AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS=evergreen.celery_config.CELERY_CONFIG`. A worker imports what EVERGREEN_PRELOAD names
-before it forks; each task is a fork of a fork of it and imports none of that again, as in
-`evergreen.listeners.preload` for the scheduler of a LocalExecutor.
+Named by `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. A worker imports what EVERGREEN_PRELOAD names before it forks; each task
+is a fork of a fork of it and imports none of that again, as `evergreen.listeners.preload` has it for a LocalExecutor.
 """
 
 import os
