@@ -44,23 +44,32 @@ def observed(step: str, arguments: Json, as_of: datetime, request: str) -> Itera
         raise
 
 
-def observed_training(spec: TrainingSpec, body: Callable[[], int]) -> int:
+def observed_training(spec: TrainingSpec, body: Callable[[Callable[[], None]], int]) -> int:
     """Say what a training does, from the process that watches over it: that one outlives whatever kills the training.
 
     Args:
         spec: What is trained. With the manifest it is all that is needed: a pod has no ledger.
-        body: Trains in a process of its own.
+        body: Trains in a process of its own, and calls what it is given as soon as that one runs: what is loaded to say
+            so is then no part of the training's memory, and the training does not wait for it.
 
     Returns:
         Exit code of `body`.
     """
-    seen = _seen("training.train", lambda: of_training(spec))
-    code = body()
+    found: list[Observation | None] = []
+    code = body(lambda: found.append(_seen("training.train", lambda: of_training(spec))))
+    seen = found[0] if found else None
     if seen and code:
         _failed(seen, f"the training ended with exit code {code}; its log says why", aborted=code == STOPPED)
     elif seen:
         _completed(seen, None)
     return code
+
+
+def trained_elsewhere(spec: TrainingSpec) -> None:
+    """Say what a training did that could not say so itself, once its manifest is there."""
+    seen = _seen("training.train", lambda: of_training(spec))
+    if seen:
+        _completed(seen, None)
 
 
 def _seen(step: str, look: Callable[[], Observation]) -> Observation | None:

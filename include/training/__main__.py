@@ -57,7 +57,7 @@ def _main(argv: list[str] | None = None) -> int:
         spec = read_spec(given.spec)
     except EvergreenError as error:
         return say(error)
-    return observed_training(spec, lambda: supervise(spec, _print_manifest))
+    return observed_training(spec, lambda running: supervise(spec, _print_manifest, running))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,17 @@ NO_THREAD = 127
 """How glibc leaves a process in which it finds no memory for a thread; our child has no other use for 127."""
 
 
-def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
+def supervise(
+    spec: TrainingSpec, body: Callable[[TrainingSpec], None], running: Callable[[], None] = lambda: None
+) -> int:
     """Run `body` in a child under the spec's limits, and turn however it ends into an exit code and three lines.
 
     A native library that finds no memory aborts without a word; only a parent can still say what happened.
+
+    Args:
+        spec: What is trained.
+        body: Trains.
+        running: Called in this process once the child runs.
 
     Returns:
         0, the code of the error's class, or 143 after SIGTERM.
@@ -34,6 +41,7 @@ def supervise(spec: TrainingSpec, body: Callable[[TrainingSpec], None]) -> int:
         os._exit(_child(parent, spec, body))
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: os.kill(child, signal.SIGTERM))
+    running()
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
         code = os.WEXITSTATUS(status)
