@@ -1,7 +1,8 @@
 """Celery's configuration for workers: Airflow's own, and a warm start.
 
-Named by `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. A worker imports what EVERGREEN_PRELOAD names before it forks; each task
-is a fork of a fork of it and imports none of that again, as `evergreen.listeners.preload` has it for a LocalExecutor.
+Named by `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. A worker imports what EVERGREEN_PRELOAD names before it forks; each
+task is a fork of a fork of it and imports none of that again, as `evergreen.listeners.preload` has it for a
+LocalExecutor.
 """
 
 import os
