@@ -47,4 +47,4 @@ def back_up(folder: Path, compose: str = "docker compose") -> int:
 
 
 def _say(path: Path) -> None:
-    print(f"  {path.name:<14} {path.stat().st_size / 1e6:>10,.1f} MB", flush=True)
+    print(f"  {path.name:<14} {path.stat().st_size / 1e6:>10,.2f} MB", flush=True)

@@ -3,8 +3,8 @@
 import shutil
 import tarfile
 from collections.abc import Iterator
-from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO
 
 PAGE = 1000
 IN_MEMORY = 64 << 20
@@ -40,16 +40,23 @@ def pour_in(bucket: str, source: BinaryIO) -> int:
             content = tar.extractfile(entry)
             if content is None:  # objects are plain files; whatever else a tar can hold is none
                 continue
-            with SpooledTemporaryFile(max_size=IN_MEMORY) as whole:  # boto3 wants to seek, and a stream cannot
-                shutil.copyfileobj(content, whole)
-                whole.seek(0)
-                s3.upload_fileobj(whole, bucket, entry.name)
+            _put(s3, bucket, entry, content)
             kept.add(entry.name)
     surplus = [key for key in _keys(s3, bucket) if key not in kept]
     for start in range(0, len(surplus), PAGE):
         batch = [{"Key": key} for key in surplus[start : start + PAGE]]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     return len(kept)
+
+
+def _put(s3: Any, bucket: str, entry: tarfile.TarInfo, content: IO[bytes]) -> None:
+    if entry.size <= IN_MEMORY:
+        s3.put_object(Bucket=bucket, Key=entry.name, Body=content.read())
+        return
+    with TemporaryFile() as whole:  # a large one goes up in parts, for which boto3 has to seek; a stream cannot
+        shutil.copyfileobj(content, whole)
+        whole.seek(0)
+        s3.upload_fileobj(whole, bucket, entry.name)
 
 
 def _keys(s3: Any, bucket: str) -> Iterator[str]:

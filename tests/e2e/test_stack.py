@@ -26,7 +26,10 @@ from tests.observability.queries import answer, queries
 
 pytestmark = pytest.mark.stack
 
-MONTHS = ("2013-01", "2013-02", "2013-03")
+MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
+FIRST_TO_DIE = ("postgres", "airflow-worker", "valkey", "seaweedfs", "airflow-apiserver", "airflow-scheduler", "mlflow")
+"""The loop needs these all the time; the others die while it goes on."""
+
 LANDING = "s3://evergreen/landing"
 
 
@@ -100,7 +103,8 @@ def test_airflow_shows_every_dag_and_no_import_error(stack: Stack) -> None:
 def test_the_loop_closes_while_each_container_dies_once(stack: Stack) -> None:
     live(stack, MONTHS[0])
     before = facts(stack.ledger())
-    mortals = [service for service in stack.services if service not in ONCE]
+    others = [service for service in stack.services if service not in (*ONCE, *FIRST_TO_DIE)]
+    mortals = [*FIRST_TO_DIE, *others]
     troubles: list[BaseException] = []
     seconds: dict[str, float] = {}
 
@@ -120,7 +124,7 @@ def test_the_loop_closes_while_each_container_dies_once(stack: Stack) -> None:
     if troubles:
         raise troubles[0]
     stack.report.append("killed and well again after, s: " + ", ".join(f"{k} {v:.0f}" for k, v in seconds.items()))
-    stack.report.append("months 2 and 3 took meanwhile, s: " + ", ".join(f"{each:.0f}" for each in took))
+    stack.report.append("months 2 to 4 took meanwhile, s: " + ", ".join(f"{each:.0f}" for each in took))
     ledger = stack.ledger()
     assert before <= facts(ledger)
     asked = [record.key for record in ledger.find("flights", Kind.RETRAIN_REQUESTED)]
@@ -130,7 +134,7 @@ def test_the_loop_closes_while_each_container_dies_once(stack: Stack) -> None:
     assert "promoted" in ended.values()
     assert ledger.champion("flights") is not None
     scored = {record.payload["batch"] for record in ledger.find("flights", Kind.BATCH_SCORED)}
-    assert MONTHS[2] in scored
+    assert {*MONTHS[2:]} <= scored
 
 
 def test_mlflows_aliases_and_artifacts_are_what_the_ledger_says(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,16 +164,8 @@ def test_everybody_may_do_what_the_matrix_says(stack: Stack) -> None:
     passwords |= {f"{name}-upstream": password for name, password in triggers.items()}
     answers = walk(stack.airflow, passwords, stack.values["AIRFLOW_JWT_SECRET"])
     assert len(answers) > 100
-    assert [found for found in answers if found.expected != found.got] == []
+    assert [found for found in answers if found[3] != found[4]] == []
     stack.report.append(f"{len(answers)} answers of the endpoint x role matrix, each as declared")
-
-
-def test_every_panel_and_alert_has_data(stack: Stack) -> None:
-    until, asked = time.monotonic() + 90, queries()
-    while silent := [(where, query) for where, query in asked if not answer(stack.prometheus, query)]:
-        assert time.monotonic() < until, silent
-        time.sleep(5)
-    stack.report.append(f"{len(asked)} queries of dashboards and alerts answered by Prometheus")
 
 
 def test_a_key_opens_its_own_door_only(stack: Stack) -> None:
@@ -231,6 +227,14 @@ def test_a_backup_brings_everything_back(stack: Stack, tmp_path: Path, monkeypat
 
 @pytest.mark.usefixtures("upstream_keys")
 def test_the_restored_stack_goes_on(stack: Stack) -> None:
-    live(stack, "2013-04")
-    assert "2013-04" in {record.payload["batch"] for record in stack.ledger().find("flights", Kind.BATCH_SCORED)}
+    live(stack, "2013-05")
+    assert "2013-05" in {record.payload["batch"] for record in stack.ledger().find("flights", Kind.BATCH_SCORED)}
     assert os.environ["AWS_ACCESS_KEY_ID"] == stack.values["S3_UPSTREAM_ACCESS_KEY"]
+
+
+def test_every_panel_and_alert_has_data(stack: Stack) -> None:
+    until, asked = time.monotonic() + 90, queries()
+    while silent := [(where, query) for where, query in asked if not answer(stack.prometheus, query)]:
+        assert time.monotonic() < until, silent
+        time.sleep(5)
+    stack.report.append(f"{len(asked)} queries of dashboards and alerts answered by Prometheus")

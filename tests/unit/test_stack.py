@@ -112,9 +112,11 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield "evergreen"
 
 
-def test_a_bucket_is_poured_out_and_in_again(bucket: str) -> None:
+@pytest.mark.parametrize("in_memory", [64 << 20, 1 << 20], ids=["small", "large"])
+def test_a_bucket_is_poured_out_and_in_again(bucket: str, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
 
+    monkeypatch.setattr("include.stack.objects.IN_MEMORY", in_memory)
     assert make_bucket(bucket) is True
     assert make_bucket(bucket) is False
     s3 = boto3.session.Session().client("s3")
