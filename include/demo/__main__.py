@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -159,8 +160,7 @@ def _finish(
     screen.console.print(
         f"\n{'Closed the loop' if closed else 'The loop did NOT close:'} {conclusion['closed']} time(s) "
         f"({conclusion['retrains_by_watch']} retrains by the watch DAG, {conclusion['promotions']} promotions). "
-        f"Mean AUC after the first retrain {conclusion['champion_mean_auc']}, first model kept "
-        f"{conclusion['first_model_mean_auc']}.\nPicture: {shown[0]}  Details: {shown[1]}  "
+        f"{_gained(conclusion)}\nPicture: {shown[0]}  Details: {shown[1]}  "
         f"({seconds:.0f} s, peak memory {used['peak_memory_gib']} GiB)"
     )
     if keep:
@@ -171,6 +171,13 @@ def _finish(
         up = f"make up HOME_DIR={os.path.relpath(home / 'state')} starts Airflow and MLflow on what was made"
         screen.console.print(f"Look around: {'make demo S3=1 KEEP=1 leaves it up' if on_s3 else up}")
     return 0 if closed else 1
+
+
+def _gained(conclusion: Mapping[str, Any]) -> str:
+    champion, first = conclusion["champion_mean_auc"], conclusion["first_model_mean_auc"]
+    if champion is None:
+        return "No month was scored after the first retrain: a longer MONTHS= shows what it was worth."
+    return f"Mean AUC after the first retrain {champion}, first model kept {first}."
 
 
 if __name__ == "__main__":
