@@ -68,8 +68,9 @@ test-kubernetes: setup  ## training pods on the cluster that KUBECONFIG names (I
 image-training:  ## build the training image (IMAGE=, BASE=, CA=, INDEX_URL=) and print its size
 	tar --create --sort=name --mtime=@0 --owner=0 --group=0 --exclude=__pycache__ include/__init__.py \
 		include/settings.py include/jobs.py include/contracts include/lake include/lineage include/models include/training $(TRAINING) \
+		$(if $(CA),--transform 's|^$(notdir $(CA))$$|ca.pem|' -C $(abspath $(dir $(CA))) $(notdir $(CA))) \
 		| docker build --quiet $(BUILD) --file $(TRAINING)/Dockerfile --tag $(IMAGE) --build-arg BASE=$(BASE) \
-		$(if $(CA),--build-arg CA_CERTIFICATE="$$(cat $(CA))") $(if $(INDEX_URL),--build-arg INDEX_URL=$(INDEX_URL)) -
+		$(if $(INDEX_URL),--build-arg INDEX_URL=$(INDEX_URL)) -
 	@docker image inspect --format '$(IMAGE): {{.Size}}' $(IMAGE) | awk '{printf "%s %.2f GB\n", $$1, $$2 / 1e9}'
 
 image:  ## build the stack's own image (STACK_IMAGE=, BASE=, CA=, INDEX_URL=) and print its size

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.images.docker import ROOT, SLIM, Docker, NotHereError, base
+from tests.images.docker import ROOT, SLIM, Docker, NotHereError, base, wanted_for_a_build
 
 HERE = Path(__file__).parent / "images"
 STANDIN_BASE = "evergreen-standin-base"
@@ -70,9 +70,7 @@ def images(found: Docker) -> Images:
 def build_ours(found: Docker) -> None:
     """Build our image by the target that people use."""
     given = [f"STACK_IMAGE={OURS}", f"BASE={base(found)}"]
-    ca = os.environ.get("CA") or os.environ.get("SSL_CERT_FILE")  # who needs one here needs it in the build too
-    given += [f"CA={ca}"] if ca else []
-    given += [f"INDEX_URL={os.environ['INDEX_URL']}"] if "INDEX_URL" in os.environ else []
+    given += wanted_for_a_build()
     env = {**found.env, "PATH": _with_buildkit(found)}
     done = subprocess.run(["make", "image", *given], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -141,3 +141,10 @@ def _debian(release: str) -> bytes:
     if done.returncode:
         raise NotHereError(f"mmdebstrap: {done.stderr.decode().strip().splitlines()[-1]}")
     return done.stdout
+
+
+def wanted_for_a_build() -> list[str]:
+    """What the Makefile's image targets must be told here: who needs a CA or an index needs it in a build too."""
+    ca = os.environ.get("CA") or os.environ.get("SSL_CERT_FILE")
+    index = os.environ.get("INDEX_URL")
+    return [*([f"CA={ca}"] if ca else []), *([f"INDEX_URL={index}"] if index else [])]

@@ -17,7 +17,7 @@ from include.contracts.training import TrainingManifest, TrainingSpec
 from include.local.mlflow_server import MlflowServer
 from include.local.seaweedfs import SeaweedFS
 from include.models.manifest import MODEL
-from tests.images.docker import Docker, NotHereError, base, docker
+from tests.images.docker import Docker, NotHereError, base, docker, wanted_for_a_build
 from tests.model_world import rows, spec
 
 pytestmark = pytest.mark.container
@@ -43,7 +43,7 @@ def image(daemon: Docker) -> str:
         given = [f"BASE={base(daemon)}", f"IMAGE={IMAGE}", "BUILD=--network=host", f"PYTHON={sys.executable}"]
     except NotHereError as why:
         pytest.skip(str(why))
-    given += [f"{name}={os.environ[name]}" for name in ("CA", "INDEX_URL") if name in os.environ]
+    given += wanted_for_a_build()
     env = {**daemon.env, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
     done = subprocess.run(
         ["make", "image-training", *given], cwd=ROOT, env=env, capture_output=True, text=True, check=False

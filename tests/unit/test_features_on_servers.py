@@ -100,7 +100,10 @@ def test_a_value_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, red
         materialize("2024-01", built)
 
 
-def test_training_and_registry_use_the_servers_and_leave_no_file(tmp_path: Path) -> None:
+def test_training_and_registry_use_the_servers_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_LINEAGE", "off")
     materialize("2024-01", build("2024-01"))
     built = step("build_training_set", as_of="2024-02-02T00:00:00+00:00", request="r")
     assert built["rows"] > 0
