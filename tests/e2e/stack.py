@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from include.contracts.errors import InfraError
 from include.local.api import Api
 from include.local.process import free_ports
 from include.stack.secrets import read, use_case_names, write_secrets
 from tests.e2e.compose import Compose, compose_command
 from tests.e2e.images import OURS, Images, images
-from tests.e2e.patience import PatientLedger
+from tests.e2e.patience import PatientLedger, patiently
 from tests.images.docker import ROOT, Docker, docker
 
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT", "PROMETHEUS_PORT")
@@ -69,7 +70,8 @@ class Stack:
     def ledger(self) -> PatientLedger:
         """The ledger, whose network the host reaches and nobody else does."""
         word = self.values["LEDGER_DB_PASSWORD"]
-        return PatientLedger.at(f"postgresql+psycopg2://ledger:{word}@{self.address('postgres')}/ledger")
+        at = f"postgresql+psycopg2://ledger:{word}@"
+        return patiently(lambda: PatientLedger.at(f"{at}{self.address('postgres')}/ledger"))
 
     def s3_environment(self, account: str) -> dict[str, str]:
         """What a client of the S3 server needs, as one of its accounts."""
@@ -89,9 +91,16 @@ class Stack:
         return found
 
     def address(self, service: str) -> str:
-        """A container's address in the data network."""
+        """A container's address in the data network.
+
+        Raises:
+            InfraError: If it has none now, since it is being restarted.
+        """
         networks = self.inspect(service)["NetworkSettings"]["Networks"]
-        return str(networks[f"{self.compose.project}_data"]["IPAddress"])
+        found = str(networks[f"{self.compose.project}_data"]["IPAddress"])
+        if not found:
+            raise InfraError("stack", f"{service} has no address", "wait until it has been restarted")
+        return found
 
     def crash(self, service: str) -> None:
         """SIGKILL the container's first process, as the kernel would; its restart is Docker's business."""
