@@ -96,7 +96,7 @@ def test_every_question_about_airflow_has_an_answer(here: Watched, statsd: Any) 
         for name in ("scheduler_heartbeat", "triggerer_heartbeat", "dag_processor_heartbeat", "asset.updates"):
             statsd.incr(name)
         statsd.incr("ti.finish", tags={**TAGS, "state": "success"})
-        for name in ("dagrun.duration.success", "task.duration", "task.queued_duration"):
+        for name in ("dagrun.duration.success", "task.duration", "task.scheduled_duration"):
             statsd.timing(name, 1_500.0, tags=TAGS)
         statsd.timing("scheduler.scheduler_loop_duration", 20.0)
         for name in ("executor.open_slots", "executor.queued_tasks", "executor.running_tasks"):

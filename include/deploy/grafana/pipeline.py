@@ -113,9 +113,9 @@ PIPELINE: dict[str, tuple[Chart, ...]] = {
             "s",
         ),
         Chart(
-            "Tasks wait in the queue",
-            "95th percentile by DAG, from queued to running.",
-            {"{{dag_id}}": quantile("airflow_task_queued_duration_seconds")},
+            "Tasks wait for a slot",
+            "95th percentile by DAG, from scheduled to queued. (Airflow 3.3 sends nothing about the time from queued to running.)",
+            {"{{dag_id}}": quantile("airflow_task_scheduled_duration_seconds")},
             "s",
             limits=(30, 300),
         ),
