@@ -114,7 +114,7 @@ PIPELINE: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Tasks wait for a slot",
-            "95th percentile by DAG, from scheduled to queued. (Airflow 3.3 sends nothing about the time from queued to running.)",
+            "95th percentile by DAG, from scheduled to queued; of the time until it runs Airflow 3.3 sends nothing.",
             {"{{dag_id}}": quantile("airflow_task_scheduled_duration_seconds")},
             "s",
             limits=(30, 300),
