@@ -1,5 +1,6 @@
 """Objects by URI: whole reads, atomic writes, digests. A local folder or the S3 protocol (boto3)."""
 
+import glob
 import hashlib
 import io
 import os
@@ -117,8 +118,11 @@ class LocalObjects:
             return self._write(uri, file)
 
     def delete(self, uri: str) -> None:
-        """Unlink."""
-        Path(uri).unlink(missing_ok=True)
+        """Unlink, with the drafts that killed writers left of it."""
+        path = Path(uri)
+        path.unlink(missing_ok=True)
+        for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            draft.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=4)

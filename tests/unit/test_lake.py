@@ -108,3 +108,23 @@ def test_a_full_disk_leaves_the_old_object_whole(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+KILLED = """
+import os, signal, sys
+from include.lake.objects import LocalObjects
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # the write is whole, its rename never comes
+LocalObjects().write(sys.argv[1], b"half")
+"""
+
+
+def test_deleting_takes_along_what_a_killed_writer_left(tmp_path: Path) -> None:
+    uri, neighbour = tmp_path / "fit.json", tmp_path / "fit.json2"
+    store = object_store(str(uri))
+    store.write(str(neighbour), b"stays")
+    assert subprocess.run([sys.executable, "-c", KILLED, str(uri)], check=False).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2, "the writer left nothing: this test shows nothing"
+    assert store.list(str(tmp_path)) == [str(neighbour)]
+    store.write(str(uri), b"whole")
+    store.delete(str(uri))
+    assert list(tmp_path.iterdir()) == [neighbour]
