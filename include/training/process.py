@@ -99,6 +99,9 @@ def guarded(body: Callable[[], None], memory: str) -> int:
                 "training", f"out of memory: the limit is {memory}", "raise UseCase.resources.memory, or use fewer rows"
             )
         )
+    except SystemError as error:  # C code that found no memory, even for an exception, such as half-way in an import
+        cause = f"{error}; most often it ran out of its memory of {memory}"
+        return say(ModelError("training", cause, "raise UseCase.resources.memory, or train on fewer rows"))
     except EvergreenError as error:
         return say(error)
     return 0

@@ -16,6 +16,7 @@ from include.contracts.training import TrainingManifest, TrainingSpec
 from include.contracts.use_case import Resources, XGBoost
 from include.models.probe import prove
 from include.models.tracking import client
+from include.training.process import guarded
 from tests.model_world import rows, spec, world, written
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +142,16 @@ def test_out_of_memory_is_a_model_error(home: Path) -> None:
     assert "memory" in done.stderr
     assert "260Mi" in done.stderr
     assert not manifest_of(given).exists()
+
+
+def test_c_code_that_fails_without_a_word_is_out_of_memory(caplog: pytest.LogCaptureFixture) -> None:
+    """What CPython says where an import found no memory even for its exception."""
+
+    def starved() -> None:
+        raise SystemError("error return without exception set")
+
+    assert guarded(starved, "260Mi") == 66
+    assert "memory of 260Mi" in caplog.text
 
 
 def test_too_slow_is_a_model_error(home: Path) -> None:
