@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from include.local.environment import PRELOAD
 from include.settings import PROJECT, Settings
 from include.stack.secrets import read, use_case_names, write_secrets
 
@@ -79,6 +80,10 @@ def test_every_setting_that_a_service_is_given_exists() -> None:
     known = {f"EVERGREEN_{name.upper()}" for name in Settings.model_fields}
     given = {key for service in SERVICES.values() for key in environment(service) if key.startswith("EVERGREEN_")}
     assert given - known - {"EVERGREEN_PRELOAD"} == set()
+
+
+def test_workers_load_before_they_fork_what_the_local_airflow_loads() -> None:
+    assert environment(SERVICES["airflow-worker"])["EVERGREEN_PRELOAD"] == PRELOAD
 
 
 @pytest.mark.parametrize("name", ["airflow-worker", "airflow-scheduler", "mlflow", "postgres", "valkey", "seaweedfs"])
